@@ -1,0 +1,34 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Targets stand in layers, lowest first; a target imports only from rooms above its own line here
+// (Tests/LayoutTests reads this file and fails on an upward edge).
+let package = Package(
+    name: "apus",
+    products: [.executable(name: "apus", targets: ["apus"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
+        .target(name: "Host", dependencies: ["CHost"]),
+        .target(name: "Core", dependencies: ["Host"]),
+        .target(name: "IR"),
+        .target(name: "SoftFloat"),
+        .target(name: "IRPasses", dependencies: ["IR"]),
+        .target(name: "Translation", dependencies: ["IR", "IRPasses", "Host", "CHost"]),
+        .target(name: "Interpreter", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
+                path: "Sources/Backends/Interpreter"),
+        .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
+                path: "Sources/Backends/X64"),
+        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat"], path: "Sources/Guests/RISCV"),
+        .target(name: "UserMode", dependencies: ["RISCV", "Translation", "Core", "Host", "CHost"]),
+        .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation"]),
+        .executableTarget(name: "apus", dependencies: [
+            "Registry", "UserMode", "Translation", "Host",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ]),
+        .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

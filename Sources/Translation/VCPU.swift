@@ -1,0 +1,46 @@
+import IR
+
+/// One virtual processor: its raw state block and the engine that runs it.
+///
+/// Invariant: `state` points `StateHeader.bias` bytes into one allocation of `StateHeader.guestStart + layout.guestBytes
+/// + bias` bytes; the engine and the guest's translator only emit offsets inside it. Used by one thread at a time.
+public final class VCPU: @unchecked Sendable {
+    public let state: UnsafeMutableRawPointer
+    public let layout: StateLayout
+    private let size: Int
+
+    public init(layout: StateLayout) {
+        self.layout = layout
+        size = (StateHeader.bias + Int(StateHeader.guestStart) + layout.guestBytes + 63) & ~63
+        let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        base.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        state = base + StateHeader.bias
+        self[UInt64.self, StateHeader.reservationAddress] = ~0
+    }
+
+    deinit { (state - StateHeader.bias).deallocate() }
+
+    /// A field of the state block at `offset` bytes from the state pointer.
+    public subscript<T: BitwiseCopyable>(_ type: T.Type, _ offset: Int32) -> T {
+        @inline(__always) get { state.load(fromByteOffset: Int(offset), as: type) }
+        @inline(__always) set { state.storeBytes(of: newValue, toByteOffset: Int(offset), as: type) }
+    }
+
+    public var pc: UInt64 {
+        get { self[UInt64.self, StateHeader.pc] }
+        set { self[UInt64.self, StateHeader.pc] = newValue }
+    }
+    public var context: UInt64 {
+        get { self[UInt64.self, StateHeader.context] }
+        set { self[UInt64.self, StateHeader.context] = newValue }
+    }
+
+    /// Copies the guest-visible state (registers, pc, context, float state) of `other`; the back end's part stays.
+    public func copyGuestState(from other: VCPU) {
+        let headerEnd = Int(StateHeader.backend)
+        (state - StateHeader.bias).copyMemory(from: other.state - StateHeader.bias, byteCount: StateHeader.bias + headerEnd)
+        let start = Int(StateHeader.guestStart)
+        (state + start).copyMemory(from: other.state + start, byteCount: min(layout.guestBytes, other.layout.guestBytes))
+        self[UInt32.self, StateHeader.interruptRequest] = 0
+    }
+}

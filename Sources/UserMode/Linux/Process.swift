@@ -1,0 +1,33 @@
+import Translation
+
+/// A Linux program built for another instruction set, running inside this host process.
+///
+/// Everything that is per process stands here, one object a concern; threads share it. Each concern guards its own
+/// state with its own lock.
+public final class Process: Sendable {
+    public let options: UserOptions
+    public let abi: any GuestABI
+    public let engine: any Engine
+    /// The guest's address space.
+    let memory: GuestMemory
+    /// Dispositions and process-directed pending signals.
+    let signals: SignalTable
+    /// The live guest threads.
+    let threads: ThreadTable
+    /// Where the guest's absolute paths are looked up first (`-L`).
+    let paths: PathTranslation
+    /// The program as loaded: paths, entry point, auxiliary vector.
+    let image: ProgramImage
+
+    init(options: UserOptions, abi: any GuestABI, engine: any Engine, memory: GuestMemory, signals: SignalTable,
+         threads: ThreadTable, paths: PathTranslation, image: ProgramImage) {
+        self.options = options
+        self.abi = abi
+        self.engine = engine
+        self.memory = memory
+        self.signals = signals
+        self.threads = threads
+        self.paths = paths
+        self.image = image
+    }
+}

@@ -1,0 +1,29 @@
+import Translation
+
+/// What the command line and environment say about a user-mode run.
+public struct UserOptions: Sendable {
+    /// `-L`, `QEMU_LD_PREFIX`: the root under which the guest's interpreter and libraries are looked up first.
+    public var sysroot: String?
+    /// `-0`: what the guest sees as its argv[0].
+    public var argv0: String?
+    /// The guest's environment, complete.
+    public var environment: [String] = []
+    /// `-s`: size of the main thread's stack, bytes.
+    public var stackSize = 8 << 20
+    /// `-R`: size of the guest's address space, bytes; 0: unlimited.
+    public var reservedVirtualMemory: UInt64 = 0
+    /// `-B`: guest base; nil: chosen.
+    public var guestBase: UInt64?
+    /// `-strace`
+    public var strace = false
+    /// `-cpu`
+    public var cpu: String?
+    /// The name of the engine: `x64` or `interpreter`; nil: the best of this host.
+    public var engine: String?
+    /// Where `-D` sends the log and `-strace`; nil: standard error.
+    public var logFile: String?
+    /// The options as given, for passing on to a child that `execve`s another guest program.
+    public var passedOn: [String] = []
+    public var engineOptions = EngineOptions()
+    public init() {}
+}
