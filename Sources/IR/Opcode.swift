@@ -34,7 +34,8 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// Carry-less product: low half, high half, and bits 2w-2 … w-1 (reversed).
     case clmul, clmulHigh, clmulReversed
 
-    // Integer conversions; the source width is that of `a`
+    // Integer conversions; the source width is that of `a`. An extension whose aux is not 0 takes only the low `aux`
+    // bits of `a`: a truncation and an extension in one.
     case signExtend, zeroExtend, truncate
 
     /// i64 1 if `a` ⟨aux: Condition⟩ `b`, else 0; `a`, `b` of the same integer type.
