@@ -29,6 +29,8 @@ let package = Package(
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
+        .target(name: "HostFloat", path: "Tests/HostFloat"),
+        .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
     ],
     swiftLanguageModes: [.v6]
 )
