@@ -28,6 +28,7 @@ let package = Package(
             "Registry", "UserMode", "Translation", "Host",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
+        .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
