@@ -28,8 +28,12 @@ let package = Package(
             "Registry", "UserMode", "Translation", "Host",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
+        .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"]),
+        .testTarget(name: "X64Tests", dependencies: ["X64"]),
+        .target(name: "HostFloat", path: "Tests/HostFloat"),
+        .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
     ],
     swiftLanguageModes: [.v6]
 )
