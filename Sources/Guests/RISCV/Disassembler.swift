@@ -61,58 +61,27 @@ enum Disassembler {
     /// Conversions that never round: assemblers give them mode 0 and show only others.
     static let exactConversions: Set<String> = ["fcvt.d.w", "fcvt.d.wu", "fcvt.d.s", "fcvt.s.h", "fcvt.d.h"]
 
-    private static func operand(_ operand: Operand, _ i: Instruction, at pc: UInt64) -> String {
+    private static func operand(_ operand: Operand, _ instruction: Instruction, at pc: UInt64) -> String {
         func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
-        func name(_ register: Register) -> String { RegisterNames.integer[Int(register.number)] }
-        func name(_ register: FloatRegister) -> String { RegisterNames.float[Int(register.number)] }
-        func target(_ offset: Int64) -> String { hex(pc &+ UInt64(bitPattern: offset)) }
-        func accesses(_ bits: UInt32) -> String {
+        func accesses(_ bits: Int64) -> String {
             bits == 0 ? "unknown" : zip("iorw", [8, 4, 2, 1]).filter { bits & $0.1 != 0 }.map { String($0.0) }.joined()
         }
+        let value = operand.value(in: instruction.bits)
+        switch operand.kind {
+        case .register: return RegisterNames.integer[Int(value & 31)]
+        case .floatRegister: return RegisterNames.float[Int(value & 31)]
+        case .immediate: return String(value)
+        case .hexadecimal: return hex(UInt64(bitPattern: value))
+        case .target: return hex(pc &+ UInt64(bitPattern: value))
+        case .special: break
+        }
         switch operand {
-        case .rd: return name(i.rd)
-        case .rs1: return name(i.rs1)
-        case .rs2: return name(i.rs2)
-        case .fd: return name(i.fd)
-        case .fs1: return name(i.fs1)
-        case .fs2: return name(i.fs2)
-        case .fs3: return name(i.fs3)
-        case .rs2C: return name(i.rs2C)
-        case .fs2C: return name(i.fs2C)
-        case .rdLow: return name(i.rdLow)
-        case .rs1Low: return name(i.rs1Low)
-        case .rs2Low: return name(i.rs2Low)
-        case .fdLow: return name(i.fdLow)
-        case .fs2Low: return name(i.fs2Low)
-        case .immI: return String(i.immI)
-        case .immS: return String(i.immS)
-        case .immB: return target(i.immB)
-        case .immJ: return target(i.immJ)
-        case .immU: return hex(UInt64(i.field(12, 20)))
-        case .shamt: return hex(i.shamt)
-        case .shamtW: return hex(i.shamtW)
-        case .csr: return RegisterNames.csr[i.csr] ?? hex(UInt64(i.csr))
-        case .uimm: return String(i.uimm)
-        case .rm: return ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"][Int(i.rm)]
-        case .pred: return accesses(i.predecessor)
-        case .succ: return accesses(i.successor)
-        case .aqrl: return ["", ".rl", ".aq", ".aqrl"][Int(i.field(25, 2))]
-        case .fli: return LoadImmediateConstant.text(i.field(15, 5))
-        case .immCI: return String(i.immCI)
-        case .immCU: return hex(UInt64(truncatingIfNeeded: i.immCU &>> 12) & 0xfffff)
-        case .shamtC: return hex(i.shamtC)
-        case .immCI16: return String(i.immCI16)
-        case .uimmCIW: return String(i.uimmCIW)
-        case .uimmCL4: return String(i.uimmCL4)
-        case .uimmCL8: return String(i.uimmCL8)
-        case .uimmCI4: return String(i.uimmCI4)
-        case .uimmCI8: return String(i.uimmCI8)
-        case .uimmCSS4: return String(i.uimmCSS4)
-        case .uimmCSS8: return String(i.uimmCSS8)
-        case .immCB: return target(i.immCB)
-        case .immCJ: return target(i.immCJ)
-        case .uimmCLB: return String(i.uimmCLB)
-        case .uimmCLH: return String(i.uimmCLH)
+        case .immU, .immCU: return hex(UInt64(bitPattern: value &>> 12) & 0xfffff)
+        case .csr: return RegisterNames.csr[instruction.csr] ?? hex(UInt64(bitPattern: value))
+        case .rm: return ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"][Int(value & 7)]
+        case .aqrl: return ["", ".rl", ".aq", ".aqrl"][Int(value & 3)]
+        case .fli: return LoadImmediateConstant.text(UInt32(truncatingIfNeeded: value))
+        default: return accesses(value)
         }
     }
 }

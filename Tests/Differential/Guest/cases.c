@@ -13,8 +13,8 @@ struct record {
     u32 count;                  // cases
     u8 verbose;                 // 1: whole states
     u8 base;                    // register that is made an address; 0: none
-    u8 kind;                    // what address: 1 memory, 2 the landing place of jumps
-    u8 alignment;               // memory addresses are multiples of this, mostly
+    u8 kind;                    // what address: 1 memory, mostly aligned, 3 always; 2 the landing place of jumps
+    u8 alignment;               // memory addresses are multiples of this
     long displacement;          // what the instruction adds to the base
     u64 seed;
 };
@@ -35,7 +35,7 @@ extern u32 slot[];
 extern char save_case[];
 
 static union block block __attribute__((aligned(4096)));
-static u64 scratch[512] __attribute__((aligned(4096)));
+static u64 scratch[512] __attribute__((section(".scratch,\"aw\",@progbits#"), aligned(4096)));
 static u8 signal_stack[65536] __attribute__((aligned(16)));
 
 static long call(long number, long a, long b, long c, long d) {
@@ -89,7 +89,7 @@ static u64 number(int e, int m) {
     case 7: return sign | 1ul << m | (r >> 44 & 1);                 // least normal
     case 8: return sign | (top - 1) << m | ((1ul << m) - 1 - (r >> 44 & 1)); // greatest
     case 9: return sign | bias << m;                                // one
-    case 10: return sign | (bias << m) + (r >> 41 & 7) - 4;
+    case 10: return sign | ((bias << m) + (r >> 41 & 7) - 4);
     case 11: case 12: case 13:                                      // small integers, halves and their neighbours
         exponent = bias + (r >> 44) % 6 - 2;
         return (sign | exponent << m | (fraction & ~((1ul << (m - 3)) - 1))) + (r >> 50 & 3) - ((r >> 52 & 1) ? 2 : 0);
@@ -123,13 +123,11 @@ static u64 floating(u64 previous) {
 }
 
 struct siginfo { int signo, error, code, pad; u64 address; };
-struct context { u64 flags, link, stack[3], mask[16], pc, x[31]; };
+struct context { u64 flags, link, stack[3], mask[17], pc, x[31]; };
 
 // The instruction ends here: what it raised is noted, the registers are saved by the ordinary way out.
 static void handler(int signal, struct siginfo *info, struct context *context) {
-    if (context->pc < (u64)slot || context->pc >= (u64)slot + 4096) {
-        if (signal != 11 || context->x[30] != (u64)&block) call(93, 100 + signal, 0, 0, 0);
-    }
+    if (context->x[30] != (u64)&block) call(93, 100 + signal, 0, 0, 0);
     block.state.signal = signal;
     block.state.code = info->code;
     block.state.address = info->address;
@@ -151,9 +149,9 @@ static void prepare(const struct record *r, u64 seed) {
     if (r->base) {
         u64 address = (u64)slot + 36;
         c = next();
-        if (r->kind == 1) {
+        if (r->kind != 2) {
             address = (u64)scratch + 64 + (c & 127);
-            if (c >> 16 & 7) address &= -(u64)r->alignment;
+            if (r->kind == 3 || c >> 16 & 7) address &= -(u64)r->alignment;
         } else {
             address |= c & 1;
         }
@@ -196,6 +194,7 @@ void start(void) {
             prepare(&r, r.seed + i);
             struct state *s = &block.state;
             if (r.verbose) {
+                flush();
                 for (int k = 0; k < 32; k++) s->scratch[k] = scratch[k];
                 transfer(64, 1, s, sizeof *s);
             }
