@@ -32,6 +32,9 @@ let package = Package(
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
+        .testTarget(name: "X64Tests", dependencies: ["X64"]),
+        .target(name: "TraceFuzzing", dependencies: ["IR", "IRPasses", "Translation"], path: "Tests/TraceFuzzing"),
+        .testTarget(name: "InterpreterTests", dependencies: ["Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
     ],
     swiftLanguageModes: [.v6]
 )
