@@ -33,6 +33,8 @@ let package = Package(
         .testTarget(name: "X64Tests", dependencies: ["X64"]),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
+        .target(name: "TraceFuzzing", dependencies: ["IR", "IRPasses", "Translation"], path: "Tests/TraceFuzzing"),
+        .testTarget(name: "InterpreterTests", dependencies: ["Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
     ],
     swiftLanguageModes: [.v6]
 )

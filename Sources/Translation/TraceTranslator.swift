@@ -184,3 +184,24 @@ public final class TraceTranslator {
         builder.exit(ExitReason.fetchFault.rawValue, at: pc)
     }
 }
+
+extension TraceTranslator {
+    /// The guest assembly of the last trace, for `-d in_asm`: a heading, then one instruction a line.
+    public func assembly() -> String {
+        var text = "----------------\nIN:\n"
+        var offset = 0
+        for range in ranges where !isFetchFault {
+            var done = 0
+            while done < range.length, let base = bytes.baseAddress {
+                let code = CodeWindow(bytes: base + (offset &+ done), count: range.length &- done)
+                let pc = range.start &+ UInt64(truncatingIfNeeded: done)
+                let (line, length) = guest.disassemble(code, at: pc)
+                guard length > 0 else { break }
+                text += "0x\(String(pc, radix: 16)):  \(line)\n"
+                done &+= length
+            }
+            offset &+= range.length
+        }
+        return text + "\n"
+    }
+}
