@@ -78,6 +78,11 @@ public struct Builder: @unchecked Sendable {
     }
     public func fence(_ kind: FenceKind) { emit(Op(.fence, .none, imm: kind.rawValue)) }
 
+    /// The sticky floating-point exception flags as i64.
+    public func getFloatFlags() -> Value { emit(Op(.getFloatFlags, .i64)) }
+    /// Replaces the sticky flags by the low five bits of `value`.
+    public func putFloatFlags(_ value: Value) { emit(Op(.putFloatFlags, .none, value.ref)) }
+
     // MARK: helpers
 
     /// Calls function `index` of the helper table with up to three i64 arguments; the result is i64.

@@ -8,7 +8,7 @@ extension Assembler {
     /// `code` is read by hexadecimal digit, `0x W T P M OO`:
     /// - W: bit 0 VEX.W, bit 1 EVEX.W, bit 2 set if only EVEX encodes it;
     /// - T: unit of EVEX's 8-bit displacement: 0…3 = 1, 2, 4, 8 bytes, 4 = the vector, 5 = half the vector,
-    ///   6 = the instruction has no EVEX form on vector registers;
+    ///   6 = the instruction has no EVEX form on vector registers, 7 = 16 bytes;
     /// - P: 0 none, 1 = 66, 2 = F3, 3 = F2;  M: 1 = 0F, 2 = 0F 38, 3 = 0F 3A;  OO: the opcode byte.
     /// - Parameters:
     ///   - v: the register of the `vvvv` field; 0 if unused.
@@ -22,7 +22,12 @@ extension Assembler {
         if high != 0 || code & 0x40_0000 != 0 {
             let tuple = UInt8(truncatingIfNeeded: code >> 16) & 15
             assert(tuple != 6)
-            compression = tuple < 4 ? tuple : (tuple == 4 ? 4 : 3) + length.rawValue
+            compression = switch tuple {
+            case 4: 4 + length.rawValue
+            case 5: 3 + length.rawValue
+            case 7: 4
+            default: tuple
+            }
             evexPrefix(map: map, pp: pp, wide: code & 0x20_0000 != 0, reg: reg, v: v, rm: rm, length: length)
         } else {
             vexPrefix(map: map, pp: pp, wide: code & 0x10_0000 != 0, reg: reg, v: v, rm: rm, length: length)

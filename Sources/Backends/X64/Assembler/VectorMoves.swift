@@ -2,7 +2,7 @@
 // scalars, lane insertion and extraction, and MXCSR. Intel SDM volume 2.
 
 /// Moves between vector registers and memory; the raw value is the load's encoding (see `Assembler.vector`).
-package enum VectorMove: UInt32, BitwiseCopyable, Sendable {
+package enum VectorMove: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vmovss = 0x02_2110, vmovsd = 0x23_3110
     case vmovups = 0x04_0110, vmovupd = 0x24_1110, vmovaps = 0x04_0128, vmovapd = 0x24_1128
     case vmovdqu = 0x04_216F, vmovdqa = 0x04_116F
@@ -12,14 +12,14 @@ package enum VectorMove: UInt32, BitwiseCopyable, Sendable {
 }
 
 /// Integer to scalar conversions; the upper part of the destination comes from `a`.
-package enum IntegerToFloat: UInt32, BitwiseCopyable, Sendable {
+package enum IntegerToFloat: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vcvtsi2ss = 0x00_212A, vcvtsi2sd = 0x00_312A
     /// From unsigned integers; AVX-512F.
     case vcvtusi2ss = 0x40_217B, vcvtusi2sd = 0x40_317B
 }
 
 /// Scalar to integer conversions; those with two t truncate, the others round as MXCSR says.
-package enum FloatToInteger: UInt32, BitwiseCopyable, Sendable {
+package enum FloatToInteger: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vcvttss2si = 0x02_212C, vcvttsd2si = 0x03_312C, vcvtss2si = 0x02_212D, vcvtsd2si = 0x03_312D
     /// To unsigned integers; AVX-512F.
     case vcvttss2usi = 0x42_2178, vcvttsd2usi = 0x43_3178, vcvtss2usi = 0x42_2179, vcvtsd2usi = 0x43_3179
@@ -92,7 +92,12 @@ extension Assembler {
         vector(0x33_117E, reg: src.rawValue, v: 0, rm: .direct(dst))
     }
     package mutating func vmovq(_ dst: XMM, _ src: XMM) {
-        vector(0x23_217E, reg: dst.rawValue, v: 0, rm: .direct(src))
+        // As in `move`, the store form can be the shorter one.
+        if src.rawValue >= 8, dst.rawValue < 8 {
+            vector(0x23_11D6, reg: src.rawValue, v: 0, rm: .direct(dst))
+        } else {
+            vector(0x23_217E, reg: dst.rawValue, v: 0, rm: .direct(src))
+        }
     }
     package mutating func vmovq(_ dst: XMM, _ src: Mem) { vector(0x23_217E, reg: dst.rawValue, v: 0, rm: src) }
     package mutating func vmovq(_ dst: Mem, _ src: XMM) { vector(0x23_11D6, reg: src.rawValue, v: 0, rm: dst) }
@@ -131,6 +136,11 @@ extension Assembler {
         vpextr(size, .direct(dst), src, lane: lane)
     }
     package mutating func vpextr(_ size: OperandSize, _ dst: Mem, _ src: XMM, lane: UInt8) {
+        if size == .b16, dst.isDirect {
+            // The older form has its operands the other way round and is shorter.
+            return vector(0x01_11C5, reg: dst.baseNumber, v: 0, rm: .direct(src),
+                          immediate: lane, immediateBytes: 1)
+        }
         let code: UInt32 = switch size {
         case .b8: 0x00_1314
         case .b16: 0x01_1315

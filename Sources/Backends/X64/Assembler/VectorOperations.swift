@@ -3,7 +3,7 @@
 // register files and memory is in VectorMoves.swift.
 
 /// `dst = a op b`.
-package enum AVX3: UInt32, BitwiseCopyable, Sendable {
+package enum AVX3: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     // Scalar arithmetic: the upper part of dst comes from a.
     case vaddss = 0x02_2158, vaddsd = 0x23_3158, vsubss = 0x02_215C, vsubsd = 0x23_315C
     case vmulss = 0x02_2159, vmulsd = 0x23_3159, vdivss = 0x02_215E, vdivsd = 0x23_315E
@@ -50,9 +50,9 @@ package enum AVX3: UInt32, BitwiseCopyable, Sendable {
     case vpcmpeqb = 0x06_1174, vpcmpeqw = 0x06_1175, vpcmpeqd = 0x06_1176, vpcmpeqq = 0x06_1229
     case vpcmpgtb = 0x06_1164, vpcmpgtw = 0x06_1165, vpcmpgtd = 0x06_1166, vpcmpgtq = 0x06_1237
     // Shifts by the low 64 bits of b; by each element of b.
-    case vpsllw = 0x04_11F1, vpslld = 0x04_11F2, vpsllq = 0x24_11F3
-    case vpsrlw = 0x04_11D1, vpsrld = 0x04_11D2, vpsrlq = 0x24_11D3
-    case vpsraw = 0x04_11E1, vpsrad = 0x04_11E2
+    case vpsllw = 0x07_11F1, vpslld = 0x07_11F2, vpsllq = 0x27_11F3
+    case vpsrlw = 0x07_11D1, vpsrld = 0x07_11D2, vpsrlq = 0x27_11D3
+    case vpsraw = 0x07_11E1, vpsrad = 0x07_11E2
     case vpsllvd = 0x04_1247, vpsllvq = 0x34_1247, vpsrlvd = 0x04_1245, vpsrlvq = 0x34_1245, vpsravd = 0x04_1246
     // Rearrangement.
     case vunpcklps = 0x04_0114, vunpcklpd = 0x24_1114, vunpckhps = 0x04_0115, vunpckhpd = 0x24_1115
@@ -60,14 +60,14 @@ package enum AVX3: UInt32, BitwiseCopyable, Sendable {
     case vpunpckhbw = 0x04_1168, vpunpckhwd = 0x04_1169, vpunpckhdq = 0x04_116A, vpunpckhqdq = 0x24_116D
     case vpacksswb = 0x04_1163, vpackssdw = 0x04_116B, vpackuswb = 0x04_1167, vpackusdw = 0x04_122B
     case vpshufb = 0x04_1200
-    // EVEX only: unsigned conversions aside (see `convert`), what NaN and variable-shift sequences can use.
-    case vpsravq = 0x64_1246, vpsraq = 0x64_11E2, vpmullq = 0x64_1240
+    // EVEX only: 64-bit arithmetic shifts, products, minima and maxima; scaling by a power of two.
+    case vpsravq = 0x64_1246, vpsraq = 0x67_11E2, vpmullq = 0x64_1240
     case vpminsq = 0x64_1239, vpmaxsq = 0x64_123D, vpminuq = 0x64_123B, vpmaxuq = 0x64_123F
     case vscalefss = 0x42_122D, vscalefsd = 0x63_122D
 }
 
 /// `dst = a op b` with an immediate.
-package enum AVX3Immediate: UInt32, BitwiseCopyable, Sendable {
+package enum AVX3Immediate: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vroundss = 0x02_130A, vroundsd = 0x23_130B
     case vcmpss = 0x06_21C2, vcmpsd = 0x06_31C2, vcmpps = 0x06_01C2, vcmppd = 0x06_11C2
     case vshufps = 0x04_01C6, vshufpd = 0x24_11C6
@@ -82,7 +82,7 @@ package enum AVX3Immediate: UInt32, BitwiseCopyable, Sendable {
 }
 
 /// `dst = op src`, or a comparison of the two.
-package enum AVX2Operand: UInt32, BitwiseCopyable, Sendable {
+package enum AVX2Operand: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     // Flags as if by an unsigned comparison; unordered sets ZF, PF and CF. vcomis raises invalid on quiet NaNs too.
     case vucomiss = 0x02_012E, vucomisd = 0x23_112E, vcomiss = 0x02_012F, vcomisd = 0x23_112F
     case vptest = 0x06_1217
@@ -97,23 +97,22 @@ package enum AVX2Operand: UInt32, BitwiseCopyable, Sendable {
     case vmovshdup = 0x04_2116, vmovsldup = 0x04_2112
     case vpbroadcastb = 0x00_1278, vpbroadcastw = 0x01_1279, vpbroadcastd = 0x02_1258, vpbroadcastq = 0x23_1259
     case vbroadcastss = 0x02_1218
-    case vaesimc = 0x06_12DB
 }
 
 /// `dst = op src` with an immediate.
-package enum AVX2Immediate: UInt32, BitwiseCopyable, Sendable {
+package enum AVX2Immediate: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vpshufd = 0x04_1170, vpshufhw = 0x04_2170, vpshuflw = 0x04_3170
     case vroundps = 0x06_1308, vroundpd = 0x06_1309
     case vpermilps = 0x04_1304, vpermilpd = 0x24_1305, vpermq = 0x34_1300
 }
 
 /// `dst = mask bit ? b : a`, the mask being the sign bits of a fourth register. No EVEX form.
-package enum AVX4: UInt32, BitwiseCopyable, Sendable {
+package enum AVX4: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vpblendvb = 0x06_134C, vblendvps = 0x06_134A, vblendvpd = 0x06_134B
 }
 
 /// Shifts by a constant: as above, with the /digit of the opcode group in the highest hexadecimal digit.
-package enum AVXShift: UInt32, BitwiseCopyable, Sendable {
+package enum AVXShift: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vpsrlw = 0x204_1171, vpsrld = 0x204_1172, vpsrlq = 0x224_1173, vpsrldq = 0x304_1173
     case vpsraw = 0x404_1171, vpsrad = 0x404_1172
     case vpsllw = 0x604_1171, vpslld = 0x604_1172, vpsllq = 0x624_1173, vpslldq = 0x704_1173
