@@ -41,7 +41,7 @@ extension RISCV64LinuxABI {
             store(UInt64(RISCVState.floatControl(of: vcpu)), Frame.floatControl)
         }
         guard memory.writeBytes(address, bytes) else { return false }
-        vcpu[x: 1] = request.restorer
+        vcpu[x: 1] = request.restorer != 0 ? request.restorer : memory.signalReturn
         vcpu[x: 2] = address
         vcpu[x: 10] = UInt64(truncatingIfNeeded: request.signal)
         vcpu[x: 11] = address &+ UInt64(Frame.info)

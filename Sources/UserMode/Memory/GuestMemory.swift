@@ -23,7 +23,9 @@ public final class GuestMemory: CodeSource, Sendable {
         /// The program break: where it began, and where it is.
         var breakStart: UInt64 = 0
         var breakEnd: UInt64 = 0
+        /// System V segments: address and size.
         var attached: [UInt64: UInt64] = [:]
+        var signalReturn: UInt64 = 0
     }
 
     package init(layout: AddressLayout, base: UInt64 = 0) {
