@@ -35,6 +35,13 @@ public protocol GuestABI: AnyObject, Sendable {
     /// The text of `/proc/cpuinfo` for `processors` processors.
     func cpuInfo(processors: Int) -> String
 
+    /// Which variant of the kernel's user headers the guest's programs were built with.
+    var flavour: KernelFlavour { get }
+    /// Whether 64-bit arguments of a 32-bit guest begin in even registers.
+    var alignsRegisterPairs: Bool { get }
+    /// `riscv_hwprobe`: the value of `key`, or nil if the key is not known. Other architectures have none.
+    func hardwareProbe(_ key: Int64) -> UInt64?
+
     // Registers of a vCPU by role
     func systemCall(of vcpu: VCPU) -> (number: Int, arguments: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64))
     /// Stores a result (or negated errno) and moves pc past the system call instruction.
@@ -50,6 +57,12 @@ public protocol GuestABI: AnyObject, Sendable {
     func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame: SignalFrameRequest) -> Bool
     /// Restores registers from the frame at the stack pointer; nil if it cannot be read.
     func popSignalFrame(_ vcpu: VCPU, memory: GuestMemory) -> RestoredSignalFrame?
+}
+
+public extension GuestABI {
+    var flavour: KernelFlavour { .generic }
+    var alignsRegisterPairs: Bool { false }
+    func hardwareProbe(_ key: Int64) -> UInt64? { nil }
 }
 
 /// What a signal handler's frame must carry.
