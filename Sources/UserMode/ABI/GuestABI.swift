@@ -30,6 +30,8 @@ public protocol GuestABI: AnyObject, Sendable {
     var vdso: [UInt8]? { get }
     /// Offset in the vDSO of the code that calls `rt_sigreturn`.
     var vdsoSignalReturn: UInt64 { get }
+    /// `AT_MINSIGSTKSZ`: the stack a signal frame takes, with room for a handler.
+    var minimumSignalStack: UInt64 { get }
     /// The text of `/proc/cpuinfo` for `processors` processors.
     func cpuInfo(processors: Int) -> String
 
