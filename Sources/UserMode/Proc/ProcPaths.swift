@@ -72,7 +72,8 @@ extension SystemCall {
         case .executable: return follow ? .replaced(HostPath(process.image.executable)) : .unchanged
         case nil: break
         }
-        return process.paths.hostPath(path).map { .replaced(HostPath($0)) } ?? .unchanged
+        guard !process.paths.root.isEmpty else { return .unchanged }
+        return .replaced(HostPath(process.paths.host(path, follow: follow)))
     }
 
     /// Runs `body` with a host pointer to the path that the guest's at `address` stands for.
@@ -94,7 +95,7 @@ extension SystemCall {
         guard let start = UnsafeRawPointer(bitPattern: pointer(address)) else { return false }
         var failed: Int32 = 0
         guard UInt8(truncatingIfNeeded: apus_guarded_load(start, 1, &failed)) == UInt8(ascii: "/"), failed == 0 else { return false }
-        if process.paths.isActive { return true }
+        if !process.paths.root.isEmpty { return true }
         let first = apus_guarded_load(start, 8, &failed)
         // "/proc", or a string so near an unreadable page that it is cheaper to read it whole.
         return failed != 0 || first & 0xff_ffff_ffff == 0x63_6f72_702f

@@ -40,7 +40,7 @@ struct ProcText {
         case .auxiliaryVector: auxiliaryVector()
         case .status: Array(status().utf8)
         case .processorInformation:
-            Array(process.abi.cpuInfo(processors: Int(get_nprocs_conf())).utf8)
+            Array(process.abi.cpuInfo(processors: max(sysconf(Int32(_SC_NPROCESSORS_CONF)), 1)).utf8)
         }
     }
 

@@ -79,10 +79,6 @@ final class SystemCallTrace: Sendable {
     }
 
     private static func errorText(_ error: Int32) -> String {
-        var buffer = [CChar](repeating: 0, count: 128)
-        return buffer.withUnsafeMutableBufferPointer { bytes -> String in
-            guard let base = bytes.baseAddress, strerror_r(error, base, bytes.count) != nil else { return "?" }
-            return String(cString: strerror(error))
-        }
+        strerror(error).map { String(cString: $0) } ?? "?"
     }
 }

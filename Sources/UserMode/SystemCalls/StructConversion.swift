@@ -105,15 +105,16 @@ final class ConversionPair: Sendable {
 /// Unsafe code: whatever was once published is never released, so a loaded reference stays valid. A cache is filled
 /// once or, in tests with several guests, a few times.
 struct PublishedReference<Object: AnyObject & Sendable>: ~Copyable, Sendable {
-    private let pointer = Atomic<UnsafeRawPointer?>(nil)
+    private let pointer = Atomic<UInt>(0)
 
     init() {}
 
     func get() -> Object? {
-        pointer.load(ordering: .acquiring).map { Unmanaged<Object>.fromOpaque($0).takeUnretainedValue() }
+        UnsafeRawPointer(bitPattern: pointer.load(ordering: .acquiring))
+            .map { Unmanaged<Object>.fromOpaque($0).takeUnretainedValue() }
     }
 
     func publish(_ object: Object) {
-        pointer.store(UnsafeRawPointer(Unmanaged.passRetained(object).toOpaque()), ordering: .releasing)
+        pointer.store(UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()), ordering: .releasing)
     }
 }
