@@ -52,6 +52,11 @@ public protocol GuestABI: AnyObject, Sendable {
     /// The child's side of `clone`: stack and TLS, if given; result 0; pc past the system call.
     func startChild(_ vcpu: VCPU, stack: UInt64?, tls: UInt64?)
 
+    /// Whether the kernel's `struct sigaction` has a restorer.
+    var signalActionHasRestorer: Bool { get }
+    /// Whether `clone` takes the TLS address before the child's thread id address.
+    var cloneTakesTLSBeforeChildTID: Bool { get }
+
     // Signal frames (implemented beside the rest of the guest's ABI)
     /// Pushes a frame for `signal` and points the vCPU at the handler. False if the stack cannot be written.
     func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame: SignalFrameRequest) -> Bool
@@ -63,6 +68,9 @@ public extension GuestABI {
     var flavour: KernelFlavour { .generic }
     var alignsRegisterPairs: Bool { false }
     func hardwareProbe(_ key: Int64) -> UInt64? { nil }
+    // As the newer architectures have it.
+    var signalActionHasRestorer: Bool { false }
+    var cloneTakesTLSBeforeChildTID: Bool { true }
 }
 
 /// What a signal handler's frame must carry.
