@@ -30,8 +30,17 @@ public protocol GuestABI: AnyObject, Sendable {
     var vdso: [UInt8]? { get }
     /// Offset in the vDSO of the code that calls `rt_sigreturn`.
     var vdsoSignalReturn: UInt64 { get }
+    /// `AT_MINSIGSTKSZ`: the stack a signal frame takes, with room for a handler.
+    var minimumSignalStack: UInt64 { get }
     /// The text of `/proc/cpuinfo` for `processors` processors.
     func cpuInfo(processors: Int) -> String
+
+    /// Which variant of the kernel's user headers the guest's programs were built with.
+    var flavour: KernelFlavour { get }
+    /// Whether 64-bit arguments of a 32-bit guest begin in even registers.
+    var alignsRegisterPairs: Bool { get }
+    /// `riscv_hwprobe`: the value of `key`, or nil if the key is not known. Other architectures have none.
+    func hardwareProbe(_ key: Int64) -> UInt64?
 
     // Registers of a vCPU by role
     func systemCall(of vcpu: VCPU) -> (number: Int, arguments: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64))
@@ -55,10 +64,13 @@ public protocol GuestABI: AnyObject, Sendable {
     func popSignalFrame(_ vcpu: VCPU, memory: GuestMemory) -> RestoredSignalFrame?
 }
 
-extension GuestABI {
+public extension GuestABI {
     // As the newer architectures have it.
-    public var signalActionHasRestorer: Bool { false }
-    public var cloneTakesTLSBeforeChildTID: Bool { true }
+    var flavour: KernelFlavour { .generic }
+    var alignsRegisterPairs: Bool { false }
+    var signalActionHasRestorer: Bool { false }
+    var cloneTakesTLSBeforeChildTID: Bool { true }
+    func hardwareProbe(_ key: Int64) -> UInt64? { nil }
 }
 
 /// What a signal handler's frame must carry.

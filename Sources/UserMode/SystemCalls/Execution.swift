@@ -25,7 +25,7 @@ enum ExecutionCalls {
 
     private static func execute(_ call: SystemCall, directory: Int32, path: UInt64, arguments: UInt64, environment: UInt64,
                                 flags: Int32) -> SystemCallResult {
-        guard flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 else { return .error(EINVAL) }
+        guard flags & ~(ExecutionRequest.emptyPath | AT_SYMLINK_NOFOLLOW) == 0 else { return .error(EINVAL) }
         GuestThread.blockAll()
         defer { call.thread.applyMask() }
         if call.thread.inbox.isOccupied {
