@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "HostNumbers.h"
 
 // MARK: Guarded memory access (Guarded.c)
 // A fault inside any of these is recognised by its host program counter and turned into a failure result; what

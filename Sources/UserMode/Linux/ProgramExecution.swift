@@ -149,7 +149,7 @@ struct Execution {
             var status = stat()
             if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK { throw Errno(ELOOP) }
         }
-        let access = directCall(HostCallNumber.faccessat2, AT_FDCWD, path.withUnsafeBufferPointer { $0.baseAddress }, X_OK, AT_EACCESS)
+        let access = directCall(SYS_faccessat2, AT_FDCWD, path.withUnsafeBufferPointer { $0.baseAddress }, X_OK, AT_EACCESS)
         if access < 0 { throw Errno(Int32(truncatingIfNeeded: -access)) }
         do {
             return .file(try ProgramFile(path: String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)))
@@ -219,7 +219,7 @@ struct Execution {
         process.signals.prepareExecution()
         // The whole mask, the synchronous signals too, is what the new program inherits.
         apus_signal_mask(2, thread.signalMask, nil)
-        let result = path.withUnsafeBufferPointer { directCall(HostCallNumber.execve, $0.baseAddress, line, variables) }
+        let result = path.withUnsafeBufferPointer { directCall(SYS_execve, $0.baseAddress, line, variables) }
         GuestThread.blockAll()
         process.signals.executionFailed()
         buffers.free()
