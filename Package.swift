@@ -29,6 +29,7 @@ let package = Package(
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
+        .testTarget(name: "LayoutTests"),
     ],
     swiftLanguageModes: [.v6]
 )
