@@ -28,8 +28,10 @@ let package = Package(
             "Registry", "UserMode", "Translation", "Host",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
+        .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "LayoutTests"),
+        .testTarget(name: "X64Tests", dependencies: ["X64"]),
     ],
     swiftLanguageModes: [.v6]
 )

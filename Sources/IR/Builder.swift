@@ -72,7 +72,16 @@ public struct Builder: @unchecked Sendable {
     public func compareAndSwap(_ address: Value, expected: Value, new: Value, _ access: MemoryAccess, _ type: ValueType = .i64) -> Value {
         emit(Op(.compareAndSwap, type, aux: access.rawValue, address.ref, expected.ref, new.ref))
     }
+    /// Stores `value` if the vCPU's reservation for `address` still holds; i64 0 if it did, 1 if not.
+    public func storeConditional(_ address: Value, _ value: Value, _ access: MemoryAccess) -> Value {
+        emit(Op(.storeConditional, .i64, aux: access.rawValue, address.ref, value.ref))
+    }
     public func fence(_ kind: FenceKind) { emit(Op(.fence, .none, imm: kind.rawValue)) }
+
+    /// The sticky floating-point exception flags as i64.
+    public func getFloatFlags() -> Value { emit(Op(.getFloatFlags, .i64)) }
+    /// Replaces the sticky flags by the low five bits of `value`.
+    public func putFloatFlags(_ value: Value) { emit(Op(.putFloatFlags, .none, value.ref)) }
 
     // MARK: helpers
 

@@ -34,7 +34,8 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// Carry-less product: low half, high half, and bits 2w-2 … w-1 (reversed).
     case clmul, clmulHigh, clmulReversed
 
-    // Integer conversions; the source width is that of `a`
+    // Integer conversions; the source width is that of `a`. An extension whose aux is not 0 takes only the low `aux`
+    // bits of `a`: a truncation and an extension in one.
     case signExtend, zeroExtend, truncate
 
     /// i64 1 if `a` ⟨aux: Condition⟩ `b`, else 0; `a`, `b` of the same integer type.
@@ -51,6 +52,11 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case atomicRMW
     /// Atomically: if memory equals `b` (in the access width), stores `c`; the result is the old value.
     case compareAndSwap
+    /// Stores `b` at `a` if the vCPU's reservation (`StateHeader.reservationAddress`, recorded by a load-reserved) is
+    /// for address `a` and memory still equals the low bytes of `reservationValue`, compared and stored in one atomic
+    /// step; i64 0 if it stored, 1 if not. The reservation is gone afterwards (its address all ones). Alignment and
+    /// access rights are checked whether or not the reservation holds.
+    case storeConditional
     /// Orders memory accesses. imm: `FenceKind`.
     case fence
 
@@ -140,6 +146,7 @@ extension Opcode {
         case .store: return t(2, result: false, effect: true, fault: true)
         case .atomicRMW: return t(2, effect: true, fault: true)
         case .compareAndSwap: return t(3, effect: true, fault: true)
+        case .storeConditional: return t(2, effect: true, fault: true)
         case .fence: return t(0, result: false, effect: true)
         // Floating-point ops raise flags, so they stay even when their result is dead.
         case .fadd, .fsub, .fmul, .fdiv, .fminmax, .fcompare: return t(2, effect: true)

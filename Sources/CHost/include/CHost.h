@@ -1,1 +1,102 @@
+// The only C of Apus: what Swift cannot import or express. Guarded accesses to memory that may not be there, the
+// registers of an interrupted context, system calls that a signal cannot slip past, and per-thread slots that signal
+// handlers may read.
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: Guarded memory access (Guarded.c)
+// A fault inside any of these is recognised by its host program counter and turned into a failure result; what
+// happened stands in apus_last_fault_get().
+
+/// Details of the last recovered fault of this thread.
+struct apus_fault {
+    uint64_t address;
+    int32_t signal;
+    int32_t code;
+};
+const struct apus_fault *apus_last_fault_get(void);
+void apus_last_fault_set(uint64_t address, int signal, int code);
+
+/// Loads 1, 2, 4 or 8 bytes, zero-extended; *failed becomes 1 on a fault, else 0.
+uint64_t apus_guarded_load(const void *address, int bytes, int *failed);
+/// Stores the low 1, 2, 4 or 8 bytes. Not 0 on a fault.
+int apus_guarded_store(void *address, uint64_t value, int bytes);
+/// Copies upwards byte by byte; returns how many bytes were copied before a fault.
+size_t apus_guarded_copy(void *destination, const void *source, size_t count);
+/// The length without NUL of the string, `maximum` if none is found in that many bytes, (size_t)-1 on a fault.
+size_t apus_guarded_string(const char *string, size_t maximum);
+/// Atomically replaces *address by desired if it equals *expected; *expected becomes the old value. Not 0 on a fault.
+int apus_guarded_cas(void *address, uint64_t *expected, uint64_t desired, int bytes);
+/// Atomically applies operation (0 swap, add, and, or, xor, minS, maxS, minU, 8 maxU); *old becomes the old value,
+/// zero-extended. Not 0 on a fault.
+int apus_guarded_rmw(void *address, int operation, uint64_t operand, int bytes, uint64_t *old);
+/// If pc lies in one of the accesses above, the address to go on at; else 0. Async-signal-safe.
+uint64_t apus_guarded_fixup(uint64_t pc);
+
+// MARK: The interrupted context of a signal handler (Context.c); uc is its third argument
+
+uint64_t apus_uc_pc(const void *uc);
+void apus_uc_set_pc(void *uc, uint64_t pc);
+/// General register by its hardware number (x86-64: rax 0, rcx 1, rdx 2, rbx 3, rsp 4, rbp 5, rsi 6, rdi 7, r8 …).
+uint64_t apus_uc_gpr(const void *uc, int number);
+void apus_uc_set_gpr(void *uc, int number, uint64_t value);
+uint64_t apus_uc_flags(const void *uc);
+void apus_uc_set_flags(void *uc, uint64_t flags);
+/// 16 bytes of a vector register, or NULL.
+void *apus_uc_xmm(void *uc, int number);
+uint32_t apus_uc_mxcsr(const void *uc);
+void apus_uc_set_mxcsr(void *uc, uint32_t value);
+/// The signal mask that holds again when the handler returns, bit n-1 for signal n.
+uint64_t apus_uc_mask(const void *uc);
+void apus_uc_set_mask(void *uc, uint64_t mask);
+/// Fields of a siginfo_t.
+int apus_si_code(const void *info);
+uint64_t apus_si_address(const void *info);
+
+// MARK: System calls (SystemCall.c)
+
+/// Results of apus_safe_syscall beside those of the kernel.
+enum {
+    /// The kernel was entered, a signal came, and the call may be restarted.
+    APUS_RESTART = -512,
+    /// *pending was set before the kernel was entered: nothing has happened.
+    APUS_NOT_ENTERED = -513,
+};
+/// A system call that does not begin once *pending is not 0: a signal handler that sets *pending and calls
+/// apus_safe_syscall_rewind cannot come too early to interrupt it. Raw result: negated errno, or as above.
+long apus_safe_syscall(volatile int32_t *pending, long number, long a, long b, long c, long d, long e, long f);
+/// Called by handlers of asynchronous signals: leaves a safe system call that has not begun or is to be restarted.
+void apus_safe_syscall_rewind(void *uc);
+/// A plain system call; raw result.
+long apus_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+typedef void (*apus_signal_handler)(int signal, void *info, void *uc);
+/// Installs a handler by the raw system call, also for the signals that the C library keeps for itself.
+/// handler: a function, or 0 (default) or 1 (ignore) as an address. Raw result.
+long apus_signal_action(int signal, apus_signal_handler handler, uint64_t flags, uint64_t mask);
+long apus_signal_action_special(int signal, long disposition, uint64_t flags);
+/// The current handler address, and its flags and mask.
+long apus_signal_query(int signal, uint64_t *handler, uint64_t *flags, uint64_t *mask);
+/// Raw rt_sigprocmask: how 0 block, 1 unblock, 2 set.
+long apus_signal_mask(int how, uint64_t mask, uint64_t *old);
+
+/// vfork in its true form: a child that shares this process's memory runs function(argument) on the given stack while
+/// the calling thread sleeps until the child executes a program or exits. Returns the child's id or negated errno.
+long apus_vfork(uint64_t flags, void *stack_top, void (*function)(void *), void *argument, int32_t *parent_tid,
+                int32_t *child_tid);
+/// clone without a new stack: returns twice, like fork, without telling the C library.
+long apus_fork(uint64_t flags, int32_t *parent_tid, int32_t *child_tid);
+
+/// An anonymous file that closes on exec; a descriptor or negated errno.
+int apus_memory_file(const char *name);
+
+// MARK: Threads (Thread.c)
+
+/// Thread-local slots: 0 the current GuestThread, 1 the state pointer of the running VCPU, 2 the X64 engine's own.
+void *apus_thread_get(int slot);
+void apus_thread_set(int slot, void *value);
+
+/// Starts a detached host thread with a stack of the given size. 0, or an errno.
+int apus_thread_start(void *(*function)(void *), void *argument, size_t stack);

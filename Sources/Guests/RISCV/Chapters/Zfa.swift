@@ -1,0 +1,114 @@
+// "Zfa" Extension for Additional Floating-Point Instructions, for single and double precision. Those on half precision
+// need Zfh, and those for 32-bit machines RV32.
+
+import IR
+import Translation
+
+/// The constants of FLI, by the value of the rs1 field.
+enum LoadImmediateConstant {
+    /// Entries 1 (the least normal number, which depends on the format), 30 (infinity) and 31 (the canonical NaN) are
+    /// made where they are used.
+    static let values: [Double] = [
+        -1, 0, 0x1p-16, 0x1p-15, 0x1p-8, 0x1p-7, 0.0625, 0.125, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 0.875,
+        1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 8, 16, 128, 256, 0x1p15, 0x1p16, .infinity, .nan,
+    ]
+
+    static func single(_ field: UInt32) -> UInt32 {
+        switch field & 31 {
+        case 1: 0x0080_0000
+        case 31: 0x7fc0_0000
+        default: Float(values[Int(field & 31)]).bitPattern
+        }
+    }
+
+    static func double(_ field: UInt32) -> UInt64 {
+        switch field & 31 {
+        case 1: 0x0010_0000_0000_0000
+        case 31: 0x7ff8_0000_0000_0000
+        default: values[Int(field & 31)].bitPattern
+        }
+    }
+}
+
+/// FCVTMOD.W.D: a double truncated to an integer modulo 2^32.
+enum ModularConversion {
+    static let helper = HelperTable.register { state, bits, _, _ in
+        let (result, flags) = ModularConversion.convert(bits)
+        let sticky = state + Int(StateHeader.floatFlags)
+        sticky.storeBytes(of: sticky.load(as: UInt32.self) | flags, as: UInt32.self)
+        return UInt64(bitPattern: Int64(result))
+    }
+
+    /// The result and the exception flags (NX 1, NV 16): those of FCVT.W.D with the same operand.
+    static func convert(_ bits: UInt64) -> (result: Int32, flags: UInt32) {
+        let exponent = Int64(bits &>> 52 & 0x7ff) &- 1075
+        let isNegative = bits &>> 63 != 0
+        if exponent == 2047 &- 1075 { return (0, 16) }
+        if bits &<< 1 == 0 { return (0, 0) }
+        // Numbers below 1, denormal ones too, leave nothing but inexactness.
+        if exponent < -52 { return (0, 1) }
+        let significand = bits & 0x000f_ffff_ffff_ffff | 0x0010_0000_0000_0000
+        var magnitude: UInt64 = 0, isInexact = false
+        if exponent < 0 {
+            magnitude = significand &>> UInt64(-exponent)
+            isInexact = magnitude &<< UInt64(-exponent) != significand
+        } else if exponent < 32 {
+            magnitude = significand &<< UInt64(exponent)
+        }
+        let isTooLarge = exponent >= 0 || magnitude > (isNegative ? 0x8000_0000 : 0x7fff_ffff)
+        let low = UInt32(truncatingIfNeeded: isNegative ? 0 &- magnitude : magnitude)
+        return (Int32(bitPattern: low), isTooLarge ? 16 : isInexact ? 1 : 0)
+    }
+}
+
+extension Pattern {
+    static let additionalFloat: [Pattern] = [
+        Pattern("fli.s fd, fli", "1111000 00001 ..... 000 ..... 1010011", .zfa) { x, i in
+            x[single: i.fd] = x.builder.constant(UInt64(LoadImmediateConstant.single(i.field(15, 5))), .f32)
+        },
+        Pattern("fminm.s fd, fs1, fs2", "0010100 ..... ..... 010 ..... 1010011", .zfa) { x, i in
+            x[single: i.fd] = x.minMax(.minimum, x[single: i.fs1], x[single: i.fs2])
+        },
+        Pattern("fmaxm.s fd, fs1, fs2", "0010100 ..... ..... 011 ..... 1010011", .zfa) { x, i in
+            x[single: i.fd] = x.minMax(.maximum, x[single: i.fs1], x[single: i.fs2])
+        },
+        Pattern("fround.s fd, fs1, rm", "0100000 00100 ..... ... ..... 1010011", .zfa) { x, i in
+            x[single: i.fd] = x.roundToIntegral(x[single: i.fs1], exact: false)
+        },
+        Pattern("froundnx.s fd, fs1, rm", "0100000 00101 ..... ... ..... 1010011", .zfa) { x, i in
+            x[single: i.fd] = x.roundToIntegral(x[single: i.fs1], exact: true)
+        },
+        Pattern("fleq.s rd, fs1, fs2", "1010000 ..... ..... 100 ..... 1010011", .zfa) { x, i in
+            x[i.rd] = x.compare(.lessEqualQuiet, x[single: i.fs1], x[single: i.fs2])
+        },
+        Pattern("fltq.s rd, fs1, fs2", "1010000 ..... ..... 101 ..... 1010011", .zfa) { x, i in
+            x[i.rd] = x.compare(.lessQuiet, x[single: i.fs1], x[single: i.fs2])
+        },
+
+        Pattern("fli.d fd, fli", "1111001 00001 ..... 000 ..... 1010011", [.zfa, .d]) { x, i in
+            x[double: i.fd] = x.builder.constant(LoadImmediateConstant.double(i.field(15, 5)), .f64)
+        },
+        Pattern("fminm.d fd, fs1, fs2", "0010101 ..... ..... 010 ..... 1010011", [.zfa, .d]) { x, i in
+            x[double: i.fd] = x.minMax(.minimum, x[double: i.fs1], x[double: i.fs2])
+        },
+        Pattern("fmaxm.d fd, fs1, fs2", "0010101 ..... ..... 011 ..... 1010011", [.zfa, .d]) { x, i in
+            x[double: i.fd] = x.minMax(.maximum, x[double: i.fs1], x[double: i.fs2])
+        },
+        Pattern("fround.d fd, fs1, rm", "0100001 00100 ..... ... ..... 1010011", [.zfa, .d]) { x, i in
+            x[double: i.fd] = x.roundToIntegral(x[double: i.fs1], exact: false)
+        },
+        Pattern("froundnx.d fd, fs1, rm", "0100001 00101 ..... ... ..... 1010011", [.zfa, .d]) { x, i in
+            x[double: i.fd] = x.roundToIntegral(x[double: i.fs1], exact: true)
+        },
+        Pattern("fleq.d rd, fs1, fs2", "1010001 ..... ..... 100 ..... 1010011", [.zfa, .d]) { x, i in
+            x[i.rd] = x.compare(.lessEqualQuiet, x[double: i.fs1], x[double: i.fs2])
+        },
+        Pattern("fltq.d rd, fs1, fs2", "1010001 ..... ..... 101 ..... 1010011", [.zfa, .d]) { x, i in
+            x[i.rd] = x.compare(.lessQuiet, x[double: i.fs1], x[double: i.fs2])
+        },
+        // Its rounding mode field is fixed: toward zero.
+        Pattern("fcvtmod.w.d rd, fs1, rtz", "1100001 01000 ..... 001 ..... 1010011", [.zfa, .d]) { x, i in
+            x[i.rd] = x.builder.helper(ModularConversion.helper, .raisesFlags, x.bits(i.fs1))
+        },
+    ]
+}

@@ -1,0 +1,66 @@
+// One instruction of the manual: assembler text, encoding, the extensions it belongs to and its meaning, side by side.
+// The decode tree, the disassembler, the overlap check and the generator of test encodings all come from this.
+
+/// An instruction of the tables.
+struct Pattern: Sendable {
+    typealias Meaning = @Sendable (inout Emit, Instruction) -> Void
+
+    /// Mnemonic and operands; the names of operands are those of `Operand`.
+    let syntax: StaticString
+    /// The bits that are fixed, and what they are.
+    let mask: UInt32
+    let match: UInt32
+    /// Bits that must not all be 0; 0 if there is no such rule.
+    let nonzero: UInt32
+    /// Bits that the manual reserves and tells implementations to ignore.
+    let ignored: UInt32
+    /// 2 or 4.
+    let length: UInt8
+    /// The instruction has a rounding mode field; its meaning runs only if that names a valid mode.
+    let isRounded: Bool
+    /// The extensions that must all be there.
+    let extensions: Extensions
+    let meaning: Meaning
+
+    /// - Parameters:
+    ///   - encoding: most significant bit first: `0` and `1` are fixed, `.` belongs to an operand, `n` too but the `n`
+    ///     bits are not all 0, `-` is ignored; blanks separate fields.
+    init(_ syntax: StaticString, _ encoding: StaticString, _ extensions: Extensions = [], _ meaning: @escaping Meaning) {
+        self.syntax = syntax
+        self.extensions = extensions
+        self.meaning = meaning
+        var mask: UInt32 = 0, match: UInt32 = 0, nonzero: UInt32 = 0, ignored: UInt32 = 0, count: UInt8 = 0
+        for character in UnsafeBufferPointer(start: encoding.utf8Start, count: encoding.utf8CodeUnitCount) {
+            if character == UInt8(ascii: " ") { continue }
+            mask &<<= 1; match &<<= 1; nonzero &<<= 1; ignored &<<= 1; count &+= 1
+            switch character {
+            case UInt8(ascii: "0"): mask |= 1
+            case UInt8(ascii: "1"): mask |= 1; match |= 1
+            case UInt8(ascii: "n"): nonzero |= 1
+            case UInt8(ascii: "-"): ignored |= 1
+            default: break
+            }
+        }
+        self.mask = mask
+        self.match = match
+        self.nonzero = nonzero
+        self.ignored = ignored
+        length = count / 8
+        // A rounding mode is the only operand text that ends in "rm".
+        let text = syntax.utf8Start, size = syntax.utf8CodeUnitCount
+        isRounded = size > 3 && text[size &- 1] == UInt8(ascii: "m") && text[size &- 2] == UInt8(ascii: "r")
+            && text[size &- 3] == UInt8(ascii: " ")
+    }
+
+    /// Whether `bits` (a 16-bit encoding stands alone in the low half) is this instruction.
+    func matches(_ bits: UInt32) -> Bool { bits & mask == match && (nonzero == 0 || bits & nonzero != 0) }
+
+    /// The first word of the syntax.
+    var mnemonic: String { String(syntax.description.prefix { $0 != " " && $0 != "{" }) }
+
+    /// Every table, one for each chapter of the manual.
+    static let all: [[Pattern]] = [
+        integer, integerWords, multiply, atomics, csr, compressed, compressedCodeSize, single, double, half, additionalFloat,
+        addressGeneration, basicBits, carryless, singleBits, conditional, hints,
+    ]
+}

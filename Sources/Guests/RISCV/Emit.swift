@@ -1,0 +1,139 @@
+// The context in which an instruction's meaning is written: registers by subscript, memory, control transfer.
+
+import IR
+import Translation
+
+/// Where the riscv64 registers stand in the state block.
+public enum RISCVState {
+    /// The slot of integer register `number`; that of x0 exists and is never read.
+    @inline(__always)
+    public static func integer(_ number: Int) -> Int32 { Int32(truncatingIfNeeded: -128 &+ 8 &* (number & 31)) }
+    /// The slot of floating-point register `number`.
+    @inline(__always)
+    public static func float(_ number: Int) -> Int32 {
+        StateHeader.guestStart &+ Int32(truncatingIfNeeded: 8 &* (number & 31))
+    }
+}
+
+/// One guest instruction in translation.
+struct Emit {
+    let builder: Builder
+    let pc: UInt64
+    /// The address of the instruction that follows in memory.
+    let next: UInt64
+    /// The translation context of the block: bits 2:0 are `frm`.
+    let context: UInt64
+    /// What the CPU has, for instructions whose operands name something that it may lack.
+    let extensions: Extensions
+    var flow = Flow.next
+    /// The rounding direction of an instruction with an `rm` operand.
+    var rounding = Rounding.nearestEven
+
+    @inline(__always)
+    init(_ builder: Builder, pc: UInt64, length: UInt8, context: UInt64, extensions: Extensions) {
+        self.builder = builder
+        self.pc = pc
+        self.next = pc &+ UInt64(length)
+        self.context = context
+        self.extensions = extensions
+    }
+
+    // MARK: registers
+
+    /// An integer register: x0 reads as 0 and drops what is written.
+    subscript(register: Register) -> Value {
+        @inline(__always) get {
+            register.number == 0 ? builder.constant(UInt64(0)) : builder.get(RISCVState.integer(Int(register.number)))
+        }
+        @inline(__always) nonmutating set {
+            if register.number != 0 { builder.put(RISCVState.integer(Int(register.number)), newValue) }
+        }
+    }
+
+    /// A 64-bit constant.
+    @inline(__always) func constant(_ value: Int64) -> Value { builder.constant(value) }
+    @inline(__always) func constant(_ value: UInt64) -> Value { builder.constant(value) }
+    /// A 32-bit constant.
+    @inline(__always) func constant32(_ value: UInt64) -> Value { builder.constant(value, .i32) }
+
+    func select(_ condition: Value, _ whenTrue: Value, _ whenFalse: Value) -> Value {
+        builder.select(condition, whenTrue, whenFalse)
+    }
+
+    /// `register + immediate`, folded where one of them is 0.
+    @inline(__always)
+    func sum(_ register: Register, _ immediate: Int64) -> Value {
+        if register.number == 0 { return constant(immediate) }
+        let value = self[register]
+        return immediate == 0 ? value : value + constant(immediate)
+    }
+
+    /// The low word of `value`, sign-extended to XLEN: the result of every word instruction.
+    @inline(__always) func word(_ value: Value) -> Value {
+        (value.type == .i32 ? value : value.low32).signExtended()
+    }
+
+    // MARK: memory
+
+    @inline(__always)
+    func load(_ base: Register, _ offset: Int64, bytes: Int, signed: Bool = false) -> Value {
+        builder.load(self[base], offset, MemoryAccess(bytes: bytes, signed: signed))
+    }
+    @inline(__always)
+    func store(_ base: Register, _ offset: Int64, _ value: Value, bytes: Int) {
+        builder.store(self[base], offset, value, MemoryAccess(bytes: bytes))
+    }
+
+    // MARK: control transfer
+
+    /// A conditional branch; one whose outcome is known becomes a jump or nothing.
+    mutating func branch(_ condition: Condition, _ a: Register, _ b: Register, _ offset: Int64) {
+        let target = pc &+ UInt64(bitPattern: offset)
+        if a == b {
+            if condition.holds(0, 0, .i64) { flow = .jump(target) }
+        } else {
+            builder.branch(condition, self[a], self[b], to: target)
+        }
+    }
+
+    /// `jal`: a call if it links into a return-address register.
+    mutating func jump(link: Register, _ offset: Int64) {
+        let target = pc &+ UInt64(bitPattern: offset)
+        self[link] = constant(next)
+        if link.isLink {
+            builder.call(target, returningTo: next)
+            flow = .end
+        } else {
+            flow = .jump(target)
+        }
+    }
+
+    /// `jalr`: what it means to the return-address stack is said by the table of "Unconditional Jumps" in the manual.
+    mutating func jump(link: Register, base: Register, _ offset: Int64) {
+        // Bit 0 is cleared even where the sum is a known constant.
+        let target = base.number == 0 ? constant(offset & ~1) : sum(base, offset) & constant(~1 as Int64)
+        self[link] = constant(next)
+        switch (link.isLink, base.isLink) {
+        case (false, false): builder.jump(to: target)
+        case (false, true): builder.ret(to: target)
+        case (true, false): builder.call(target, returningTo: next)
+        // A swap of coroutines pops and pushes: the stack keeps its depth.
+        case (true, true): if link == base { builder.call(target, returningTo: next) } else { builder.jump(to: target) }
+        }
+        flow = .end
+    }
+
+    /// Leaves translated code with the program counter at this instruction.
+    mutating func exit(_ reason: ExitReason) {
+        builder.exit(reason.rawValue, at: pc)
+        flow = .end
+    }
+
+    /// Leaves translated code with the program counter at the next instruction.
+    mutating func exitAfter(_ reason: ExitReason) {
+        builder.exit(reason.rawValue, at: next)
+        flow = .end
+    }
+
+    mutating func illegal() { exit(.illegalInstruction) }
+}

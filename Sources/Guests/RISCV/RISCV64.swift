@@ -1,0 +1,60 @@
+// The riscv64 guest: RV64IMAFDC and the extensions of `Extensions`, by "The RISC-V Instruction Set Manual, Volume I:
+// Unprivileged Architecture". The privileged architecture and the V extension are left out.
+
+import IR
+import Translation
+
+/// A 64-bit RISC-V CPU model as the translator sees it.
+public final class RISCV64: Guest {
+    public let model: CPUModel
+    public let layout: StateLayout
+    private let tree: DecodeTree
+    private let hasCompressed: Bool
+
+    public var name: String { "riscv64" }
+    public var minimumInstructionLength: Int { 2 }
+    public var maximumInstructionLength: Int { 4 }
+
+    public init(model: CPUModel = .default) {
+        self.model = model
+        layout = RISCV64.stateLayout
+        tree = DecodeTree(model.extensions)
+        hasCompressed = model.extensions.contains(.zca)
+        // The helper table is filled while there is one thread only.
+        _ = Clock.helper
+        _ = ModularConversion.helper
+    }
+
+    public func translate(_ window: CodeWindow, at pc: UInt64, context: UInt64, into builder: Builder) -> DecodedInstruction {
+        guard let (bits, length) = RISCV64.fetch(window) else { return DecodedInstruction(length: 0, flow: .end) }
+        var emit = Emit(builder, pc: pc, length: length, context: context, extensions: model.extensions)
+        if let pattern = tree.find(bits), hasCompressed || pc & 2 == 0 {
+            let instruction = Instruction(bits)
+            if pattern.pointee.isRounded, !emit.setRounding(instruction.rm) {
+                emit.illegal()
+            } else {
+                pattern.pointee.meaning(&emit, instruction)
+            }
+        } else {
+            emit.illegal()
+        }
+        return DecodedInstruction(length: Int(length), flow: emit.flow)
+    }
+
+    /// The encoding at the start of `window` and its length; nil if the window is too short to hold it.
+    static func fetch(_ window: CodeWindow) -> (bits: UInt32, length: UInt8)? {
+        guard window.count >= 2 else { return nil }
+        let low = UInt32(UInt16(littleEndian: window.bytes.loadUnaligned(as: UInt16.self)))
+        if low & 3 != 3 { return (low, 2) }
+        guard window.count >= 4 else { return nil }
+        return (UInt32(littleEndian: window.bytes.loadUnaligned(as: UInt32.self)), 4)
+    }
+
+    /// The registers that compilers use most come first: stack, arguments, saved registers, return address, temporaries.
+    static let stateLayout = StateLayout(
+        guestBytes: 32 * 8,
+        hotIntegers: [2, 10, 11, 12, 13, 14, 15, 8, 9, 1, 16, 17, 18, 6, 28, 5, 7, 19, 20, 21, 29, 30, 31, 22, 23, 24, 25, 26, 27, 3, 4]
+            .map(RISCVState.integer),
+        hotFloats: [10, 11, 12, 13, 14, 15, 16, 17, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 18, 19, 28, 29, 30, 31, 20, 21, 22, 23, 24, 25, 26, 27]
+            .map(RISCVState.float))
+}
