@@ -31,6 +31,7 @@ let package = Package(
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"]),
+        .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64"]),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
