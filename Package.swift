@@ -32,6 +32,8 @@ let package = Package(
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "UserModeTests", dependencies: ["UserMode"]),
         .testTarget(name: "X64Tests", dependencies: ["X64"]),
+        .target(name: "HostFloat", path: "Tests/HostFloat"),
+        .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
     ],
     swiftLanguageModes: [.v6]
 )

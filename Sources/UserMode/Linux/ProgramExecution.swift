@@ -15,6 +15,9 @@ struct ExecutionRequest {
     var arguments: [[CChar]]
     var environment: [[CChar]]
     var flags: Int32
+
+    /// AT_EMPTY_PATH
+    static let emptyPath: Int32 = 0x1000
 }
 
 /// The vectors that an exec passes to the kernel: raw memory, so that a vfork child, which does not come back to
@@ -83,7 +86,7 @@ struct Execution {
                     if let argument = script.argument { line.append(argument.map { CChar(bitPattern: $0) } + [0]) }
                     arguments = line + [name] + arguments.dropFirst()
                     name = interpreter
-                    host = process.paths.host(interpreter)
+                    host = translated(interpreter)
                     continue
                 }
                 guard isGuestProgram(file) else { return execute(host, arguments, request.environment) }
@@ -101,13 +104,23 @@ struct Execution {
     /// The host's name of the program, without following it.
     private func hostPath(_ path: [CChar]) throws(Errno) -> [CChar] {
         if path.count <= 1 {
-            guard request.flags & AT_EMPTY_PATH != 0 else { throw Errno(ENOENT) }
+            guard request.flags & ExecutionRequest.emptyPath != 0 else { throw Errno(ENOENT) }
             return try descriptorPath(request.directory)
         }
-        if path[0] == 47 { return process.paths.host(path) }
+        if path[0] == 47 { return translated(path) }
         if request.directory == AT_FDCWD { return path }
         return try descriptorPath(request.directory).dropLast() + [47] + path
     }
+
+    /// The host path of a guest path, both with their NUL.
+    private func translated(_ path: [CChar]) -> [CChar] {
+        let bytes = path.dropLast().map { UInt8(bitPattern: $0) }
+        if Self.ownExecutable.contains(bytes) || bytes == Array("/proc/\(getpid())/exe".utf8) {
+            return process.image.executable.map { CChar(bitPattern: $0) } + [0]
+        }
+        return process.paths.host(bytes).map { CChar(bitPattern: $0) } + [0]
+    }
+    private static let ownExecutable = ["/proc/self/exe", "/proc/thread-self/exe"].map { Array($0.utf8) }
 
     /// The path of an open file. One that has none any more is passed on as an inherited descriptor.
     private func descriptorPath(_ descriptor: Int32) throws(Errno) -> [CChar] {
@@ -136,10 +149,10 @@ struct Execution {
             var status = stat()
             if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK { throw Errno(ELOOP) }
         }
-        let access = directCall(HostCallNumber.faccessat2, AT_FDCWD, path.withUnsafeBufferPointer { $0.baseAddress }, X_OK, AT_EACCESS)
+        let access = directCall(SYS_faccessat2, AT_FDCWD, path.withUnsafeBufferPointer { $0.baseAddress }, X_OK, AT_EACCESS)
         if access < 0 { throw Errno(Int32(truncatingIfNeeded: -access)) }
         do {
-            return .file(try ProgramFile(path: String(cString: path)))
+            return .file(try ProgramFile(path: String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)))
         } catch {
             var status = stat()
             if error.code == EACCES, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG { return .unreadable }
@@ -163,7 +176,7 @@ struct Execution {
             throw Errno(ENOEXEC)
         }
         guard let name = image.interpreter else { return }
-        let interpreter = process.paths.host(name.map { CChar(bitPattern: $0) } + [0])
+        let interpreter = translated(name.map { CChar(bitPattern: $0) } + [0])
         if access(interpreter, X_OK) != 0 { throw Errno(errno) }
     }
 
@@ -175,7 +188,8 @@ struct Execution {
         // Variables that the host's dynamic loader obeys are for the guest's only.
         var environment: [[CChar]] = []
         for variable in request.environment {
-            if Self.isLoaderVariable(variable), let text = String(validatingCString: variable) {
+            if Self.isLoaderVariable(variable) {
+                let text = String(decoding: variable.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
                 line += ["-E", text]
             } else {
                 environment.append(variable)
@@ -205,7 +219,7 @@ struct Execution {
         process.signals.prepareExecution()
         // The whole mask, the synchronous signals too, is what the new program inherits.
         apus_signal_mask(2, thread.signalMask, nil)
-        let result = path.withUnsafeBufferPointer { directCall(HostCallNumber.execve, $0.baseAddress, line, variables) }
+        let result = path.withUnsafeBufferPointer { directCall(SYS_execve, $0.baseAddress, line, variables) }
         GuestThread.blockAll()
         process.signals.executionFailed()
         buffers.free()

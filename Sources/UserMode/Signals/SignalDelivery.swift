@@ -123,7 +123,7 @@ enum SignalDelivery {
 
     private static func requeue(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) {
         info.bytes.withUnsafeBytes {
-            _ = directCall(HostCallNumber.rt_tgsigqueueinfo, getpid(), thread.tid, signal, $0.baseAddress)
+            _ = directCall(SYS_rt_tgsigqueueinfo, getpid(), thread.tid, signal, $0.baseAddress)
         }
     }
 
@@ -132,7 +132,7 @@ enum SignalDelivery {
         switch Int32(truncatingIfNeeded: signal) {
         case SIGTSTP, SIGTTIN, SIGTTOU:
             // Only if the handler was taken away after the signal had been received; the host kernel stops us.
-            directCall(HostCallNumber.kill, getpid(), signal)
+            directCall(SYS_kill, getpid(), signal)
         default:
             terminate(signal)
         }
@@ -144,9 +144,9 @@ enum SignalDelivery {
         let number = Int32(truncatingIfNeeded: signal)
         apus_signal_action_special(number, 0, 0)
         apus_signal_mask(1, SignalNumber.bit(signal), nil)
-        directCall(HostCallNumber.tgkill, getpid(), directCall(HostCallNumber.gettid), number)
+        directCall(SYS_tgkill, getpid(), directCall(SYS_gettid), number)
         // Not reached: every signal that gets here is fatal by default.
-        directCall(HostCallNumber.exit_group, 128 &+ signal)
+        directCall(SYS_exit_group, 128 &+ signal)
         while true {}
     }
 }

@@ -95,7 +95,7 @@ let hostSignalHandler: apus_signal_handler = { signal, info, ucontext in
         // Not a guest thread: leave the signal to one.
         if !synchronous {
             apus_uc_set_mask(ucontext, ~HostFaults.synchronousMask)
-            _ = apus_syscall(HostCallNumber.rt_sigqueueinfo, Int(getpid()), Int(signal), Int(bitPattern: info), 0, 0, 0)
+            _ = apus_syscall(Int(SYS_rt_sigqueueinfo), Int(getpid()), Int(signal), Int(bitPattern: info), 0, 0, 0)
         }
         return
     }

@@ -59,12 +59,8 @@ struct SignalInformation: Sendable {
     /// The fields of the union in use, in order.
     private static func fields(signal: Int, code: Int32) -> [Field] {
         if code <= 0 {
-            switch code {
-            case SI_TIMER: return [.int, .int, .word]
-            case SI_SIGIO: return [.word, .int]
-            case SI_QUEUE, SI_MESGQ, SI_ASYNCIO: return [.int, .int, .word]
-            default: return [.int, .int, .word]
-            }
+            // SI_SIGIO; all others have two ints (pid and uid, or timer and overrun) and perhaps a value.
+            return code == -5 ? [.word, .int] : [.int, .int, .word]
         }
         switch Int32(truncatingIfNeeded: signal) {
         case SIGCHLD: return [.int, .int, .int, .word, .word]

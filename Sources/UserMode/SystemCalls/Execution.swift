@@ -25,7 +25,7 @@ enum ExecutionCalls {
 
     private static func execute(_ call: SystemCall, directory: Int32, path: UInt64, arguments: UInt64, environment: UInt64,
                                 flags: Int32) -> SystemCallResult {
-        guard flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 else { return .error(EINVAL) }
+        guard flags & ~(ExecutionRequest.emptyPath | AT_SYMLINK_NOFOLLOW) == 0 else { return .error(EINVAL) }
         GuestThread.blockAll()
         defer { call.thread.applyMask() }
         if call.thread.inbox.isOccupied {
@@ -78,7 +78,7 @@ enum ExecutionCalls {
     }
 
     static func exitGroup(_ call: SystemCall) -> SystemCallResult {
-        directCall(HostCallNumber.exit_group, call.int(0))
+        directCall(SYS_exit_group, call.int(0))
         return .threadExit
     }
 
@@ -89,7 +89,7 @@ enum ExecutionCalls {
         var usage = rusage()
         let result = withUnsafeMutablePointer(to: &status) { status in
             withUnsafeMutablePointer(to: &usage) { usage in
-                hostCall(call.thread, HostCallNumber.wait4, call.int(0), status, call.int(2), usage)
+                hostCall(call.thread, SYS_wait4, call.int(0), status, call.int(2), usage)
             }
         }
         guard result > 0 else { return SystemCallResult(hostCall: result) }
@@ -103,7 +103,7 @@ enum ExecutionCalls {
         var usage = rusage()
         let result = info.withUnsafeMutableBytes { info in
             withUnsafeMutablePointer(to: &usage) { usage in
-                hostCall(call.thread, HostCallNumber.waitid, call.int(0), call.int(1), info.baseAddress, call.int(3), usage)
+                hostCall(call.thread, SYS_waitid, call.int(0), call.int(1), info.baseAddress, call.int(3), usage)
             }
         }
         guard result >= 0 else { return SystemCallResult(hostCall: result) }

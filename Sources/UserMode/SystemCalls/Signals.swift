@@ -139,7 +139,7 @@ enum SignalCalls {
     static func pending(_ call: SystemCall) -> SystemCallResult {
         guard call[1] <= setSize else { return .error(EINVAL) }
         var set: UInt64 = 0
-        let result = withUnsafeMutablePointer(to: &set) { directCall(HostCallNumber.rt_sigpending, $0, 8) }
+        let result = withUnsafeMutablePointer(to: &set) { directCall(SYS_rt_sigpending, $0, 8) }
         if result < 0 { return .value(result) }
         set = (set | call.thread.inbox.sentMask) & call.thread.signalMask
         return call.putSignalSet(set, at: call[0]) ? .value(0) : .error(EFAULT)
@@ -156,13 +156,13 @@ enum SignalCalls {
             apus_atomic_store_i32(thread.pending, 1)
             return .interrupted
         }
-        let result = withUnsafePointer(to: &host) { hostCall(thread, HostCallNumber.rt_sigsuspend, $0, 8) }
+        let result = withUnsafePointer(to: &host) { hostCall(thread, SYS_rt_sigsuspend, $0, 8) }
         return SystemCallResult(hostCall: result)
     }
 
     static func pause(_ call: SystemCall) -> SystemCallResult {
         var host = call.thread.beginTemporaryMask(call.thread.signalMask)
-        let result = withUnsafePointer(to: &host) { hostCall(call.thread, HostCallNumber.rt_sigsuspend, $0, 8) }
+        let result = withUnsafePointer(to: &host) { hostCall(call.thread, SYS_rt_sigsuspend, $0, 8) }
         return SystemCallResult(hostCall: result)
     }
 
@@ -182,7 +182,7 @@ enum SignalCalls {
         let result = buffer.withUnsafeMutableBytes { info in
             withUnsafePointer(to: &set) { set in
                 withUnsafePointer(to: &timeout) { timeout in
-                    hostCall(thread, HostCallNumber.rt_sigtimedwait, set, info.baseAddress, hasTimeout ? timeout : nil, 8)
+                    hostCall(thread, SYS_rt_sigtimedwait, set, info.baseAddress, hasTimeout ? timeout : nil, 8)
                 }
             }
         }
@@ -203,35 +203,35 @@ enum SignalCalls {
     // MARK: Sending
 
     static func kill(_ call: SystemCall) -> SystemCallResult {
-        .value(directCall(HostCallNumber.kill, call.int(0), call.int(1)))
+        .value(directCall(SYS_kill, call.int(0), call.int(1)))
     }
 
     static func threadKill(_ call: SystemCall) -> SystemCallResult {
-        .value(directCall(HostCallNumber.tkill, call.int(0), call.int(1)))
+        .value(directCall(SYS_tkill, call.int(0), call.int(1)))
     }
 
     static func threadGroupKill(_ call: SystemCall) -> SystemCallResult {
-        .value(directCall(HostCallNumber.tgkill, call.int(0), call.int(1), call.int(2)))
+        .value(directCall(SYS_tgkill, call.int(0), call.int(1), call.int(2)))
     }
 
     static func queueInfo(_ call: SystemCall) -> SystemCallResult {
         withInfo(call, call[2], signal: call.int(1)) {
-            directCall(HostCallNumber.rt_sigqueueinfo, call.int(0), call.int(1), $0)
+            directCall(SYS_rt_sigqueueinfo, call.int(0), call.int(1), $0)
         }
     }
 
     static func threadQueueInfo(_ call: SystemCall) -> SystemCallResult {
         withInfo(call, call[3], signal: call.int(2)) {
-            directCall(HostCallNumber.rt_tgsigqueueinfo, call.int(0), call.int(1), call.int(2), $0)
+            directCall(SYS_rt_tgsigqueueinfo, call.int(0), call.int(1), call.int(2), $0)
         }
     }
 
     static func pidfdSend(_ call: SystemCall) -> SystemCallResult {
         if call[2] == 0 {
-            return .value(directCall(HostCallNumber.pidfd_send_signal, call.int(0), call.int(1), 0, call[3]))
+            return .value(directCall(SYS_pidfd_send_signal, call.int(0), call.int(1), 0, call[3]))
         }
         return withInfo(call, call[2], signal: nil) {
-            directCall(HostCallNumber.pidfd_send_signal, call.int(0), call.int(1), $0, call[3])
+            directCall(SYS_pidfd_send_signal, call.int(0), call.int(1), $0, call[3])
         }
     }
 

@@ -16,7 +16,7 @@ extension SystemCallTable {
         SystemCallDescription("get_robust_list", [.pid, .pointer, .pointer], ThreadCalls.getRobustList),
         SystemCallDescription("futex", [.pointer, .int, .int, .pointer, .pointer, .int], ThreadCalls.futex),
         SystemCallDescription("futex_waitv", [.pointer, .unsigned, .hex, .pointer, .int], ThreadCalls.futexWaitVector),
-        SystemCallDescription("sched_yield", []) { _ in .value(directCall(HostCallNumber.sched_yield)) },
+        SystemCallDescription("sched_yield", []) { _ in .value(directCall(SYS_sched_yield)) },
         SystemCallDescription("exit", [.int], ThreadCalls.exit),
     ]
 }
@@ -68,23 +68,23 @@ enum ThreadCalls {
     static func futex(_ call: SystemCall) -> SystemCallResult {
         let base = call.memory.base
         if base == 0, call.model.wordSize == 8, !call.model.bigEndian {
-            return SystemCallResult(hostCall: hostCall(call.thread, HostCallNumber.futex, call[0], call[1], call[2], call[3], call[4], call[5]))
+            return SystemCallResult(hostCall: hostCall(call.thread, SYS_futex, call[0], call[1], call[2], call[3], call[4], call[5]))
         }
         func host(_ address: UInt64) -> UInt64 { address == 0 ? 0 : address &+ base }
         let operation = call[1] & 127
         guard operation < 64, timed & (1 &<< operation) != 0, call[3] != 0 else {
-            return SystemCallResult(hostCall: hostCall(call.thread, HostCallNumber.futex, host(call[0]), call[1], call[2], call[3], host(call[4]), call[5]))
+            return SystemCallResult(hostCall: hostCall(call.thread, SYS_futex, host(call[0]), call[1], call[2], call[3], host(call[4]), call[5]))
         }
         guard let words = call.words(at: call[3], 2) else { return .error(EFAULT) }
         var timeout = timespec(tv_sec: Int(truncatingIfNeeded: words[0]), tv_nsec: Int(truncatingIfNeeded: words[1]))
         return SystemCallResult(hostCall: withUnsafePointer(to: &timeout) {
-            hostCall(call.thread, HostCallNumber.futex, host(call[0]), call[1], call[2], $0, host(call[4]), call[5])
+            hostCall(call.thread, SYS_futex, host(call[0]), call[1], call[2], $0, host(call[4]), call[5])
         })
     }
 
     static func futexWaitVector(_ call: SystemCall) -> SystemCallResult {
         guard call.memory.base == 0, call.model.wordSize == 8, !call.model.bigEndian else { return .error(ENOSYS) }
-        return SystemCallResult(hostCall: hostCall(call.thread, HostCallNumber.futex_waitv, call[0], call[1], call[2], call[3], call[4]))
+        return SystemCallResult(hostCall: hostCall(call.thread, SYS_futex_waitv, call[0], call[1], call[2], call[3], call[4]))
     }
 
     // MARK: The end
@@ -93,7 +93,7 @@ enum ThreadCalls {
         let thread = call.thread
         thread.end()
         // The first thread of a process has no caller to return to; its exit code may become the process's.
-        if thread.tid == getpid() || call.process.threads.count == 0 { directCall(HostCallNumber.exit, call.int(0)) }
+        if thread.tid == getpid() || call.process.threads.count == 0 { directCall(SYS_exit, call.int(0)) }
         return .threadExit
     }
 }

@@ -67,12 +67,12 @@ enum Fork {
     }
 
     private static func storePidfd(_ thread: GuestThread, _ pid: Int64, _ request: CloneRequest) {
-        let descriptor = directCall(HostCallNumber.pidfd_open, pid, 0)
+        let descriptor = directCall(SYS_pidfd_open, pid, 0)
         _ = thread.write(tid: Int32(truncatingIfNeeded: descriptor), at: request.pidfd, thread.process.memory)
     }
 
     private static func becomeChild(_ process: Process, _ thread: GuestThread, _ request: CloneRequest) {
-        thread.tid = Int32(truncatingIfNeeded: directCall(HostCallNumber.gettid))
+        thread.tid = Int32(truncatingIfNeeded: directCall(SYS_gettid))
         thread.inbox.clear()
         thread.robustList = 0
         thread.clearChildTID = request.has(CloneFlags.childClearTID) ? request.childTID : 0
@@ -103,7 +103,7 @@ private final class VforkStart {
         thread.process.threads.insert(thread)
         if request.has(CloneFlags.clearSignalHandlers) { thread.process.signals.clearHandlers() }
         RunLoop.run(thread)
-        directCall(HostCallNumber.exit_group, 127)
+        directCall(SYS_exit_group, 127)
     }
 }
 

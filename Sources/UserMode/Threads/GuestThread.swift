@@ -55,7 +55,7 @@ final class GuestThread: @unchecked Sendable {
         self.process = process
         self.vcpu = vcpu
         self.signalMask = signalMask & ~SignalNumber.uncatchable
-        tid = Int32(truncatingIfNeeded: directCall(HostCallNumber.gettid))
+        tid = Int32(truncatingIfNeeded: directCall(SYS_gettid))
         pending = (vcpu.state + Int(StateHeader.interruptRequest)).assumingMemoryBound(to: Int32.self)
         inbox = SignalInbox(interruptRequest: pending)
     }
@@ -81,7 +81,7 @@ final class GuestThread: @unchecked Sendable {
     /// Makes this the guest thread of the calling host thread. The caller keeps the object alive until `leave`.
     func enter() {
         HostFaults.prepareThread()
-        tid = Int32(truncatingIfNeeded: directCall(HostCallNumber.gettid))
+        tid = Int32(truncatingIfNeeded: directCall(SYS_gettid))
         apus_thread_set(0, Unmanaged.passUnretained(self).toOpaque())
         apus_thread_set(SignalInbox.slot, inbox.block)
         applyMask()

@@ -19,7 +19,7 @@ enum RobustList {
         guard length == UInt64(3 * model.wordSize) else { return EINVAL }
         thread.robustList = head
         if model.wordSize == 8, !model.bigEndian, thread.process.memory.base == 0 {
-            directCall(HostCallNumber.set_robust_list, head, 24)
+            directCall(SYS_set_robust_list, head, 24)
         }
         return 0
     }
@@ -29,7 +29,7 @@ enum RobustList {
         guard thread.robustList != 0 else { return }
         let head = thread.robustList
         thread.robustList = 0
-        directCall(HostCallNumber.set_robust_list, 0, 24)
+        directCall(SYS_set_robust_list, 0, 24)
         let word = UInt64(thread.process.abi.dataModel.wordSize)
         guard let first = read(thread, head), let offset = read(thread, head &+ word),
               let pendingEntry = read(thread, head &+ 2 &* word) else { return }
@@ -64,7 +64,7 @@ enum RobustList {
             let raw = UInt32(truncatingIfNeeded: seen), value = swapped ? raw.byteSwapped : raw
             if isPending, !inheriting, value == 0 {
                 // The thread died between unlocking and waking.
-                directCall(HostCallNumber.futex, cell, FutexOperation.wake, 1)
+                directCall(SYS_futex, cell, FutexOperation.wake, 1)
                 return
             }
             guard value & tidMask == UInt32(bitPattern: thread.tid) & tidMask else { return }
@@ -72,7 +72,7 @@ enum RobustList {
             var expected = seen
             if apus_guarded_cas(cell, &expected, UInt64(swapped ? new.byteSwapped : new), 4) != 0 { return }
             if expected == seen {
-                if !inheriting, value & waiters != 0 { directCall(HostCallNumber.futex, cell, FutexOperation.wake, 1) }
+                if !inheriting, value & waiters != 0 { directCall(SYS_futex, cell, FutexOperation.wake, 1) }
                 return
             }
             seen = expected

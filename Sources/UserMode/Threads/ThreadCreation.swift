@@ -24,20 +24,20 @@ private final class ThreadStart: @unchecked Sendable {
     /// The body of the host thread, which starts with all signals blocked.
     func run() {
         let memory = thread.process.memory
-        thread.tid = Int32(truncatingIfNeeded: directCall(HostCallNumber.gettid))
+        thread.tid = Int32(truncatingIfNeeded: directCall(SYS_gettid))
         thread.process.threads.insert(thread)
         if request.has(CloneFlags.parentSetTID) { _ = thread.write(tid: thread.tid, at: request.parentTID, memory) }
         if request.has(CloneFlags.childSetTID) { _ = thread.write(tid: thread.tid, at: request.childTID, memory) }
         if request.has(CloneFlags.childClearTID) { thread.clearChildTID = request.childTID }
         apus_atomic_store_i32(ready, 1)
-        directCall(HostCallNumber.futex, ready, FutexOperation.wakePrivate, 1)
+        directCall(SYS_futex, ready, FutexOperation.wakePrivate, 1)
         thread.enter()
         RunLoop.run(thread)
     }
 
     /// Waits until the host thread has its id. - Returns: the id.
     func wait() -> Int32 {
-        while apus_atomic_load_i32(ready) == 0 { directCall(HostCallNumber.futex, ready, FutexOperation.waitPrivate, 0) }
+        while apus_atomic_load_i32(ready) == 0 { directCall(SYS_futex, ready, FutexOperation.waitPrivate, 0) }
         return thread.tid
     }
 }
@@ -89,11 +89,11 @@ extension GuestThread {
         leave()
         if let (signal, info) = inbox.take(blocked: ~0) {
             // Received for the process and not delivered: another thread's now.
-            info.bytes.withUnsafeBytes { _ = directCall(HostCallNumber.rt_sigqueueinfo, getpid(), signal, $0.baseAddress) }
+            info.bytes.withUnsafeBytes { _ = directCall(SYS_rt_sigqueueinfo, getpid(), signal, $0.baseAddress) }
         }
         RobustList.release(self)
         if clearChildTID != 0, write(tid: 0, at: clearChildTID, process.memory) {
-            directCall(HostCallNumber.futex, process.memory.host(clearChildTID), FutexOperation.wake, 1)
+            directCall(SYS_futex, process.memory.host(clearChildTID), FutexOperation.wake, 1)
         }
         process.threads.remove(self)
         HostFaults.releaseThread()
