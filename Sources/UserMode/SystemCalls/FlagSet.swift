@@ -26,7 +26,12 @@ final class FlagSet: Sendable {
     /// Whether some value differs between flavours.
     let varies: Bool
     private let make: @Sendable () -> [Flag]
-    private let cache = LockedBox<[Flag]?>(nil)
+    private let cache = PublishedReference<Made>()
+
+    private final class Made: Sendable {
+        let flags: [Flag]
+        init(_ flags: [Flag]) { self.flags = flags }
+    }
 
     init(varies: Bool = false, _ make: @escaping @Sendable () -> [Flag]) {
         self.varies = varies
@@ -44,10 +49,10 @@ final class FlagSet: Sendable {
     }
 
     var flags: [Flag] {
-        if let made = cache.get() { return made }
-        let made = make()
-        cache.set(made)
-        return made
+        if let made = cache.get() { return made.flags }
+        let made = Made(make())
+        cache.publish(made)
+        return made.flags
     }
 
     func isIdentity(_ guest: KernelFlavour) -> Bool { !varies || FlagSet.equivalent(guest, .host) }

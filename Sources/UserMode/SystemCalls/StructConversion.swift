@@ -82,6 +82,7 @@ enum IntegerBytes {
 
 /// Both directions between one guest and the host.
 final class ConversionPair: Sendable {
+    let shape: GuestShape
     let guest: ComputedLayout
     let host: ComputedLayout
     let toHost: StructConversion
@@ -89,7 +90,8 @@ final class ConversionPair: Sendable {
     /// Whether the bytes are the same on both sides, so that the host kernel can use the guest's structure itself.
     let identical: Bool
 
-    init(guest: ComputedLayout, host: ComputedLayout) {
+    init(_ shape: GuestShape, guest: ComputedLayout, host: ComputedLayout) {
+        self.shape = shape
         self.guest = guest
         self.host = host
         toHost = StructConversion(from: guest, to: host)
@@ -98,10 +100,21 @@ final class ConversionPair: Sendable {
     }
 }
 
-/// A value behind a lock.
-final class LockedBox<Value: Sendable>: Sendable {
-    private let mutex: Mutex<Value>
-    init(_ value: Value) { mutex = Mutex(value) }
-    func get() -> Value { mutex.withLock { $0 } }
-    func set(_ value: Value) { mutex.withLock { $0 = value } }
+/// A reference that is computed when first needed, by any thread, without a lock (a forked child could find one held).
+///
+/// Unsafe code: whatever was once published is never released, so a loaded reference stays valid. A cache is filled
+/// once or, in tests with several guests, a few times.
+struct PublishedReference<Object: AnyObject & Sendable>: ~Copyable, Sendable {
+    private let pointer = Atomic<UInt>(0)
+
+    init() {}
+
+    func get() -> Object? {
+        UnsafeRawPointer(bitPattern: pointer.load(ordering: .acquiring))
+            .map { Unmanaged<Object>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    func publish(_ object: Object) {
+        pointer.store(UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()), ordering: .releasing)
+    }
 }

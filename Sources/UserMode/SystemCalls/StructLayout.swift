@@ -62,7 +62,7 @@ final class StructLayout: Sendable {
     let name: String
     private let packedOn: [KernelFlavour]
     private let fields: @Sendable (KernelFlavour) -> Fields
-    private let cache = LockedBox<(GuestShape, ConversionPair)?>(nil)
+    private let cache = PublishedReference<ConversionPair>()
 
     /// - Parameters:
     ///   - packedOn: flavours whose compiler is told to leave no gaps.
@@ -91,15 +91,14 @@ final class StructLayout: Sendable {
 
     /// The conversions between `guest` and the host, computed on first use.
     func conversions(_ guest: GuestShape) -> ConversionPair {
-        if let (shape, pair) = cache.get(), shape == guest { return pair }
-        let here = computed(for: .host), there = computed(for: guest)
-        let pair = ConversionPair(guest: there, host: here)
-        cache.set((guest, pair))
+        if let pair = cache.get(), pair.shape == guest { return pair }
+        let pair = ConversionPair(guest, guest: computed(for: guest), host: computed(for: .host))
+        cache.publish(pair)
         return pair
     }
 
     /// Bytes of the structure on the host.
-    var hostSize: Int { conversions(.host).host.size }
+    var hostSize: Int { computed(for: .host).size }
 }
 
 /// A structure with offsets, flattened to its leaves.
