@@ -116,3 +116,10 @@ void apus_thread_set(int slot, void *value);
 
 /// Starts a detached host thread with a stack of the given size. 0, or an errno.
 int apus_thread_start(void *(*function)(void *), void *argument, size_t stack);
+
+// MARK: The host CPU (CPU.c)
+
+/// CPUID: registers becomes eax, ebx, ecx, edx. 0, with zeros, if there is no such leaf.
+int apus_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *registers);
+/// An extended control register. Only if CPUID says OSXSAVE.
+uint64_t apus_xgetbv(uint32_t index);

@@ -183,7 +183,7 @@ struct Launch {
 
     private static func randomBytes() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 16)
-        _ = getrandom(&bytes, 16, 0)
+        bytes.withUnsafeMutableBytes { _ = apus_syscall(Int(SYS_getrandom), Int(bitPattern: $0.baseAddress), 16, 0, 0, 0, 0) }
         return bytes
     }
 

@@ -27,7 +27,7 @@ public enum UserMode {
         let vcpu = engine.makeVCPU()
         vcpu[UInt64.self, StateHeader.memoryBase] = memory.base
         abi.start(vcpu, entry: image.start, stack: image.stackPointer)
-        prctl(PR_SET_NAME, launch.commandName)
+        setProcessName(launch.commandName)
         // The program's file is closed: the guest owns all descriptors.
         launch.close()
         let thread = GuestThread.main(process: process, vcpu: vcpu)
@@ -35,12 +35,18 @@ public enum UserMode {
         exit(0)
     }
 
+    private static func setProcessName(_ name: String) {
+        _ = name.withCString { apus_syscall(Int(SYS_prctl), 15 /* PR_SET_NAME */, Int(bitPattern: $0), 0, 0, 0, 0) }
+    }
+
     private static func addressLayout(_ options: UserOptions, _ model: DataModel) -> AddressLayout {
         var random: UInt64 = 0
         // As setarch -R asks for.
-        let noRandom: UInt = 0x0040000
-        if UInt(truncatingIfNeeded: personality(0xffff_ffff)) & noRandom == 0 {
-            _ = withUnsafeMutableBytes(of: &random) { getrandom($0.baseAddress, 8, 1 /* GRND_NONBLOCK */) }
+        let noRandom = 0x0040000
+        if apus_syscall(Int(SYS_personality), 0xffff_ffff, 0, 0, 0, 0, 0) & noRandom == 0 {
+            withUnsafeMutableBytes(of: &random) {
+                _ = apus_syscall(Int(SYS_getrandom), Int(bitPattern: $0.baseAddress), 8, 1 /* GRND_NONBLOCK */, 0, 0, 0)
+            }
         }
         return AddressLayout(wordSize: model.wordSize, hostLimit: AddressLayout.hostLimit(),
                              reserved: options.reservedVirtualMemory, stackSize: UInt64(max(options.stackSize, 0)), random: random)

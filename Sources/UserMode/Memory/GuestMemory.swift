@@ -47,7 +47,8 @@ public final class GuestMemory: CodeSource, Sendable {
     /// The host pointer of a guest address, unchecked: only for host system calls, which check it.
     public func host(_ address: UInt64) -> UnsafeMutableRawPointer {
         // Guest address 0 becomes a null pointer, as the kernel expects of an absent argument.
-        unsafeBitCast(UInt(truncatingIfNeeded: address == 0 ? 0 : address &+ base), to: UnsafeMutableRawPointer.self)
+        unsafeBitCast(UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: address == 0 ? 0 : address &+ base)),
+                      to: UnsafeMutableRawPointer.self)
     }
 
     /// Whether `count` bytes at `address` lie in the guest's part of the address space, mapped or not.

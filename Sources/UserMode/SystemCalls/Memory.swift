@@ -28,12 +28,5 @@ extension SystemCallTable {
         SystemCallDescription("munlockall", []) { _ in .value(0) },
         SystemCallDescription("mincore", [.pointer, .size, .pointer]) { .value($0.memory.mincore($0[0], $0[1], vector: $0[2])) },
         SystemCallDescription("remap_file_pages", [.pointer, .size, .hex, .size, .hex]) { _ in .error(EINVAL) },
-        SystemCallDescription("shmat", [.int, .pointer, .hex]) { .value($0.memory.attach($0.int(0), $0[1], $0.int(2))) },
-        SystemCallDescription("shmdt", [.pointer]) { .value($0.memory.detach($0[0])) },
-        SystemCallDescription("riscv_flush_icache", [.pointer, .pointer, .hex]) { call in
-            guard call[2] & ~1 == 0 else { return .error(EINVAL) }
-            if call[0] < call[1] { call.process.engine.synchronize(call[0]..<call[1]) }
-            return .value(0)
-        },
     ]
 }
