@@ -65,12 +65,12 @@ public protocol GuestABI: AnyObject, Sendable {
 }
 
 public extension GuestABI {
-    // As the newer architectures have it.
     var flavour: KernelFlavour { .generic }
     var alignsRegisterPairs: Bool { false }
+    func hardwareProbe(_ key: Int64) -> UInt64? { nil }
+    // As the newer architectures have it.
     var signalActionHasRestorer: Bool { false }
     var cloneTakesTLSBeforeChildTID: Bool { true }
-    func hardwareProbe(_ key: Int64) -> UInt64? { nil }
 }
 
 /// What a signal handler's frame must carry.
