@@ -16,7 +16,11 @@ public enum Registry {
             cpus: { CPUModel.all.map { ($0.name, $0.summary) } }, features: { CPUModel.features }
         ) { (cpu: String?) throws(UserModeError) -> any GuestABI in
             guard let cpu else { return RISCV64LinuxABI(model: .default) }
-            do { return RISCV64LinuxABI(model: try CPUModel(parsing: cpu)) } catch { throw UserModeError(error.description) }
+            do throws(CPUModelError) {
+                return RISCV64LinuxABI(model: try CPUModel(parsing: cpu))
+            } catch {
+                throw UserModeError(error.description)
+            }
         },
     ]
 

@@ -48,7 +48,7 @@ struct UserCommand {
     private func complain(_ text: String) {
         // One line, whatever was in the names it quotes.
         let line = String(text.map { $0.isNewline ? " " : $0 })
-        fputs("\(name): \(line)\n", stderr)
+        StandardError.write("\(name): \(line)\n")
     }
 
     /// Applies environment and options; returns the program and its arguments.
@@ -170,5 +170,13 @@ struct GuestEnvironment {
     mutating func unset(_ name: String) throws(CommandError) {
         guard !name.contains("=") else { throw .usage("-U: '\(name)' is not a name") }
         variables.removeAll { $0.hasPrefix(name + "=") }
+    }
+}
+
+/// Messages for people, unbuffered.
+enum StandardError {
+    static func write(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = Glibc.write(2, $0.baseAddress, $0.count) }
     }
 }

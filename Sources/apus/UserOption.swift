@@ -4,7 +4,7 @@ import Translation
 import UserMode
 
 /// One option of running a program, with QEMU's spelling and environment variable. Apus's own have two dashes.
-struct UserOption {
+struct UserOption: Sendable {
     let names: [String]
     /// The option's argument in the usage text; nil: it takes none.
     let argument: String?
@@ -13,7 +13,7 @@ struct UserOption {
     let help: String
     /// Whether a child program that the guest executes gets it too.
     var inherited = true
-    let apply: (inout UserCommand, String) throws(CommandError) -> Void
+    let apply: @Sendable (inout UserCommand, String) throws(CommandError) -> Void
 }
 
 /// What ends the command before or instead of running a program.

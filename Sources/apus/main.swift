@@ -4,14 +4,13 @@
 import Glibc
 import Registry
 
-setvbuf(stdout, nil, Int32(_IOLBF), 0)
 let words = CommandLine.arguments
 let called = words.first.map { $0.split(separator: "/").last.map(String.init) ?? $0 } ?? "apus"
 let link = ["apus-", "qemu-"].lazy.filter { called.hasPrefix($0) }.map { String(called.dropFirst($0.count)) }.first
 
 if let link {
     guard Registry.guests.contains(where: { $0.name == link }) else {
-        fputs("\(called): there is no guest '\(link)' (known: \(Registry.guests.map(\.name).joined(separator: ", ")))\n", stderr)
+        StandardError.write("\(called): there is no guest '\(link)' (known: \(Registry.guests.map(\.name).joined(separator: ", ")))\n")
         exit(2)
     }
     exit(UserCommand.run(name: called, only: link, Array(words.dropFirst())))
