@@ -44,7 +44,7 @@ package struct AddressLayout: Sendable {
     /// The lowest address that Apus itself uses or that the host kernel may give it, rounded down generously.
     package static func hostLimit() -> UInt64 {
         let usual: UInt64 = 0x5000_0000_0000
-        var lowest = UInt64(UInt(bitPattern: getauxval(UInt(AT_BASE))))
+        var lowest = UInt64(getauxval(UInt(AT_BASE)))
         if lowest == 0 { lowest = ~0 }
         // A fresh mapping tells whether the host's layout is bottom-up (unlimited stack, legacy personality).
         let probe = Glibc.mmap(nil, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -59,6 +59,6 @@ package struct AddressLayout: Sendable {
 
     /// Whether the executable itself was linked into the guest's part of the address space (not position-independent).
     package static func executableIsLow(limit: UInt64) -> Bool {
-        UInt64(UInt(bitPattern: getauxval(UInt(AT_PHDR)))) < limit
+        UInt64(getauxval(UInt(AT_PHDR))) < limit
     }
 }
