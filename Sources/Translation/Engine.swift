@@ -23,7 +23,7 @@ public protocol Engine: AnyObject, Sendable {
     /// Brackets a fork of the host process: called before it, and after it in the parent and in the only thread of the
     /// child. The engine's own locks are held in between.
     func prepareToFork()
-    func didForkInParent()
+    func didForkInParent(childExists: Bool)
     func didForkInChild()
     var statistics: EngineStatistics { get }
 }

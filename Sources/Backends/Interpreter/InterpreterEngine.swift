@@ -200,6 +200,10 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
         return runner
     }
 
+    // Nothing to hold: the child recognises a change that a thread of the parent had not finished.
+    public func prepareToFork() {}
+    public func didForkInParent(childExists: Bool) {}
+
     public func didForkInChild() {
         if lock.reset() {
             // A thread of the parent was in the middle of a change: begin anew and leave its memory alone.

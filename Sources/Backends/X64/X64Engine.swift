@@ -463,9 +463,9 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     /// Waits until the child has its own copy of the code, which the parent would otherwise go on changing.
-    public func didForkInParent() {
+    public func didForkInParent(childExists: Bool) {
         var waited = 0
-        while forkGate.pointee == 0, waited < 2000 {
+        while childExists, forkGate.pointee == 0, waited < 2000 {
             var timeout = timespec(tv_sec: 0, tv_nsec: 1_000_000)
             _ = withUnsafePointer(to: &timeout) {
                 apus_syscall(Self.futex, Int(bitPattern: forkGate), 0, 0, Int(bitPattern: $0), 0, 0)

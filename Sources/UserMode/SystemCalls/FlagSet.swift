@@ -1,16 +1,16 @@
 /// Bit flags and enumerations of the Linux user interface as data: names for `-strace`, and values by kernel flavour.
 ///
 /// The table is made on first need (a trace, or a guest whose values differ from the host's), not at start-up.
-final class FlagSet: Sendable {
-    struct Flag: Sendable {
-        let name: String
+package final class FlagSet: Sendable {
+    package struct Flag: Sendable {
+        package let name: String
         /// The bits that are compared with `value`; equal to it for plain flags.
-        let mask: UInt64
-        let value: UInt64
+        package let mask: UInt64
+        package let value: UInt64
         /// The value on arm and arm64, where it differs.
-        let arm: UInt64?
+        package let arm: UInt64?
 
-        init(_ name: String, _ value: UInt64, mask: UInt64? = nil, arm: UInt64? = nil) {
+        package init(_ name: String, _ value: UInt64, mask: UInt64? = nil, arm: UInt64? = nil) {
             self.name = name
             self.value = value
             self.mask = mask ?? value
@@ -24,7 +24,7 @@ final class FlagSet: Sendable {
     }
 
     /// Whether some value differs between flavours.
-    let varies: Bool
+    package let varies: Bool
     private let make: @Sendable () -> [Flag]
     private let cache = PublishedReference<Made>()
 
@@ -33,35 +33,35 @@ final class FlagSet: Sendable {
         init(_ flags: [Flag]) { self.flags = flags }
     }
 
-    init(varies: Bool = false, _ make: @escaping @Sendable () -> [Flag]) {
+    package init(varies: Bool = false, _ make: @escaping @Sendable () -> [Flag]) {
         self.varies = varies
         self.make = make
     }
 
     /// An enumeration or plain flags with the same values everywhere.
-    convenience init(_ pairs: @escaping @Sendable () -> KeyValuePairs<String, UInt64>) {
+    package convenience init(_ pairs: @escaping @Sendable () -> KeyValuePairs<String, UInt64>) {
         self.init { pairs().map { Flag($0.key, $0.value) } }
     }
 
     /// An enumeration: the whole value is compared.
-    static func enumeration(_ pairs: @escaping @Sendable () -> KeyValuePairs<String, UInt64>) -> FlagSet {
+    package static func enumeration(_ pairs: @escaping @Sendable () -> KeyValuePairs<String, UInt64>) -> FlagSet {
         FlagSet { pairs().map { Flag($0.key, $0.value, mask: ~0) } }
     }
 
-    var flags: [Flag] {
+    package var flags: [Flag] {
         if let made = cache.get() { return made.flags }
         let made = Made(make())
         cache.publish(made)
         return made.flags
     }
 
-    func isIdentity(_ guest: KernelFlavour) -> Bool { !varies || FlagSet.equivalent(guest, .host) }
+    package func isIdentity(_ guest: KernelFlavour) -> Bool { !varies || FlagSet.equivalent(guest, .host) }
 
-    func toHost(_ value: UInt64, from guest: KernelFlavour) -> UInt64 { convert(value, guest, .host) }
-    func toGuest(_ value: UInt64, of guest: KernelFlavour) -> UInt64 { convert(value, .host, guest) }
+    package func toHost(_ value: UInt64, from guest: KernelFlavour) -> UInt64 { convert(value, guest, .host) }
+    package func toGuest(_ value: UInt64, of guest: KernelFlavour) -> UInt64 { convert(value, .host, guest) }
 
     /// Moves each known flag to its bit on the other side; bits without a name stay where they are.
-    func convert(_ value: UInt64, _ from: KernelFlavour, _ to: KernelFlavour) -> UInt64 {
+    package func convert(_ value: UInt64, _ from: KernelFlavour, _ to: KernelFlavour) -> UInt64 {
         guard varies, !FlagSet.equivalent(from, to) else { return value }
         var rest = value, result: UInt64 = 0
         for flag in flags where flag.value(on: from) != 0 && value & flag.mask(on: from) == flag.value(on: from) {
@@ -74,7 +74,7 @@ final class FlagSet: Sendable {
     private static func equivalent(_ a: KernelFlavour, _ b: KernelFlavour) -> Bool { (a == .arm) == (b == .arm) }
 
     /// As C source would write it: `O_RDWR|O_CLOEXEC`, unknown bits in hexadecimal.
-    func text(_ value: UInt64, _ flavour: KernelFlavour) -> String {
+    package func text(_ value: UInt64, _ flavour: KernelFlavour) -> String {
         var rest = value, covered: UInt64 = 0
         var words: [String] = []
         for flag in flags {

@@ -4,10 +4,10 @@ import Synchronization
 ///
 /// Unsafe code: `apply` reads `source` and writes `target` only inside the sizes of the two layouts; its callers own
 /// buffers of at least these sizes.
-struct StructConversion: Sendable {
+package struct StructConversion: Sendable {
     private struct Move: Sendable {
         let from: Int, to: Int, fromSize: Int, toSize: Int
-        let signed: Bool, raw: Bool
+        package let signed: Bool, raw: Bool
     }
 
     private let moves: [Move]
@@ -16,7 +16,7 @@ struct StructConversion: Sendable {
     private let swapTo: Bool
 
     /// Fields are matched by name; those that `to` lacks are dropped, those that `from` lacks become 0.
-    init(from: ComputedLayout, to: ComputedLayout) {
+    package init(from: ComputedLayout, to: ComputedLayout) {
         var byName: [String: ComputedLayout.Leaf] = [:]
         for leaf in from.leaves { byName[leaf.name] = leaf }
         moves = to.leaves.compactMap { target in
@@ -31,7 +31,7 @@ struct StructConversion: Sendable {
     }
 
     /// Fills `target` from `source`, gaps with zeros.
-    func apply(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer) {
+    package func apply(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer) {
         target.initializeMemory(as: UInt8.self, repeating: 0, count: targetSize)
         for move in moves {
             if move.raw {
@@ -45,8 +45,8 @@ struct StructConversion: Sendable {
 }
 
 /// Integers of 1, 2, 4 or 8 bytes in either byte order.
-enum IntegerBytes {
-    static func load(_ at: UnsafeRawPointer, _ size: Int, bigEndian: Bool, signed: Bool) -> UInt64 {
+package enum IntegerBytes {
+    package static func load(_ at: UnsafeRawPointer, _ size: Int, bigEndian: Bool, signed: Bool) -> UInt64 {
         switch size {
         case 1:
             let raw = at.load(as: UInt8.self)
@@ -65,7 +65,7 @@ enum IntegerBytes {
         }
     }
 
-    static func store(_ value: UInt64, _ at: UnsafeMutableRawPointer, _ size: Int, bigEndian: Bool) {
+    package static func store(_ value: UInt64, _ at: UnsafeMutableRawPointer, _ size: Int, bigEndian: Bool) {
         switch size {
         case 1: at.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
         case 2:
@@ -81,16 +81,16 @@ enum IntegerBytes {
 }
 
 /// Both directions between one guest and the host.
-final class ConversionPair: Sendable {
-    let shape: GuestShape
-    let guest: ComputedLayout
-    let host: ComputedLayout
-    let toHost: StructConversion
-    let toGuest: StructConversion
+package final class ConversionPair: Sendable {
+    package let shape: GuestShape
+    package let guest: ComputedLayout
+    package let host: ComputedLayout
+    package let toHost: StructConversion
+    package let toGuest: StructConversion
     /// Whether the bytes are the same on both sides, so that the host kernel can use the guest's structure itself.
-    let identical: Bool
+    package let identical: Bool
 
-    init(_ shape: GuestShape, guest: ComputedLayout, host: ComputedLayout) {
+    package init(_ shape: GuestShape, guest: ComputedLayout, host: ComputedLayout) {
         self.shape = shape
         self.guest = guest
         self.host = host
@@ -107,7 +107,7 @@ final class ConversionPair: Sendable {
 struct PublishedReference<Object: AnyObject & Sendable>: ~Copyable, Sendable {
     private let pointer = Atomic<UInt>(0)
 
-    init() {}
+    package init() {}
 
     func get() -> Object? {
         UnsafeRawPointer(bitPattern: pointer.load(ordering: .acquiring))

@@ -26,24 +26,24 @@ public enum KernelFlavour: UInt8, Sendable, Hashable {
 }
 
 /// All that decides where a structure's fields are.
-struct GuestShape: Sendable, Hashable {
-    var wordSize: UInt8
-    var bigEndian: Bool
-    var int64Alignment: UInt8
-    var flavour: KernelFlavour
+package struct GuestShape: Sendable, Hashable {
+    package var wordSize: UInt8
+    package var bigEndian: Bool
+    package var int64Alignment: UInt8
+    package var flavour: KernelFlavour
 
-    init(_ model: DataModel, _ flavour: KernelFlavour) {
+    package init(_ model: DataModel, _ flavour: KernelFlavour) {
         wordSize = UInt8(truncatingIfNeeded: model.wordSize)
         bigEndian = model.bigEndian
         int64Alignment = UInt8(truncatingIfNeeded: model.int64Alignment)
         self.flavour = flavour
     }
 
-    static let host = GuestShape(DataModel(wordSize: 8, bigEndian: false), .host)
+    package static let host = GuestShape(DataModel(wordSize: 8, bigEndian: false), .host)
 }
 
 /// The C type of a field.
-indirect enum FieldKind: Sendable {
+package indirect enum FieldKind: Sendable {
     case i8, u8, i16, u16, i32, u32, i64, u64
     /// Of the guest's word size.
     case long, ulong, pointer
@@ -56,10 +56,10 @@ indirect enum FieldKind: Sendable {
 }
 
 /// One structure of the interface.
-final class StructLayout: Sendable {
-    typealias Fields = [(String, FieldKind)]
+package final class StructLayout: Sendable {
+    package typealias Fields = [(String, FieldKind)]
 
-    let name: String
+    package let name: String
     private let packedOn: [KernelFlavour]
     private let fields: @Sendable (KernelFlavour) -> Fields
     private let cache = PublishedReference<ConversionPair>()
@@ -67,19 +67,19 @@ final class StructLayout: Sendable {
     /// - Parameters:
     ///   - packedOn: flavours whose compiler is told to leave no gaps.
     ///   - fields: the fields in order, for a flavour.
-    init(_ name: String, packedOn: [KernelFlavour] = [], fields: @escaping @Sendable (KernelFlavour) -> Fields) {
+    package init(_ name: String, packedOn: [KernelFlavour] = [], fields: @escaping @Sendable (KernelFlavour) -> Fields) {
         self.name = name
         self.packedOn = packedOn
         self.fields = fields
     }
 
     /// A structure that has the same fields on all flavours.
-    convenience init(_ name: String, _ fields: @escaping @Sendable () -> Fields) {
+    package convenience init(_ name: String, _ fields: @escaping @Sendable () -> Fields) {
         self.init(name, fields: { _ in fields() })
     }
 
     /// Where the fields stand for `shape`.
-    func computed(for shape: GuestShape) -> ComputedLayout {
+    package func computed(for shape: GuestShape) -> ComputedLayout {
         var layout = ComputedLayout(bigEndian: shape.bigEndian)
         let packed = packedOn.contains(shape.flavour)
         for (name, kind) in fields(shape.flavour) {
@@ -90,7 +90,7 @@ final class StructLayout: Sendable {
     }
 
     /// The conversions between `guest` and the host, computed on first use.
-    func conversions(_ guest: GuestShape) -> ConversionPair {
+    package func conversions(_ guest: GuestShape) -> ConversionPair {
         if let pair = cache.get(), pair.shape == guest { return pair }
         let pair = ConversionPair(guest, guest: computed(for: guest), host: computed(for: .host))
         cache.publish(pair)
@@ -98,28 +98,28 @@ final class StructLayout: Sendable {
     }
 
     /// Bytes of the structure on the host.
-    var hostSize: Int { computed(for: .host).size }
+    package var hostSize: Int { computed(for: .host).size }
 }
 
 /// A structure with offsets, flattened to its leaves.
-struct ComputedLayout: Sendable, Equatable {
-    struct Leaf: Sendable, Equatable {
-        let name: String
-        let offset: Int
-        let size: Int
-        let signed: Bool
+package struct ComputedLayout: Sendable, Equatable {
+    package struct Leaf: Sendable, Equatable {
+        package let name: String
+        package let offset: Int
+        package let size: Int
+        package let signed: Bool
         /// A run of bytes, copied as it is.
-        let raw: Bool
+        package let raw: Bool
     }
 
-    var size = 0
-    var alignment = 1
-    var leaves: [Leaf] = []
-    let bigEndian: Bool
+    package var size = 0
+    package var alignment = 1
+    package var leaves: [Leaf] = []
+    package let bigEndian: Bool
 
-    init(bigEndian: Bool) { self.bigEndian = bigEndian }
+    package init(bigEndian: Bool) { self.bigEndian = bigEndian }
 
-    func leaf(_ name: String) -> Leaf? { leaves.first { $0.name == name } }
+    package func leaf(_ name: String) -> Leaf? { leaves.first { $0.name == name } }
 
     fileprivate mutating func append(_ name: String, _ kind: FieldKind, shape: GuestShape, packed: Bool) {
         let word = Int(shape.wordSize)

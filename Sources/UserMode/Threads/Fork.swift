@@ -44,6 +44,7 @@ enum Fork {
         }
         let plain = request.flags & ~CloneFlags.emulated == 0 && request.exitSignal == SIGCHLD
         process.willFork()
+        process.engine.prepareToFork()
         let pid: Int64
         if plain {
             let result = Glibc.fork()
@@ -56,6 +57,7 @@ enum Fork {
             becomeChild(process, thread, request)
             return .registersReplaced
         }
+        process.engine.didForkInParent(childExists: pid > 0)
         process.didFork()
         thread.applyMask()
         guard pid > 0 else { return .value(pid) }

@@ -1,5 +1,5 @@
 /// Flags and enumerations of files, directories, polling and events, with the kernel headers' names and values.
-extension FlagSet {
+package extension FlagSet {
     /// `asm-generic/fcntl.h`; arm and arm64 number four of them otherwise.
     static let open = FlagSet(varies: true) {
         [Flag("O_WRONLY", 1, mask: 3), Flag("O_RDWR", 2, mask: 3), Flag("O_RDONLY", 0, mask: 3),

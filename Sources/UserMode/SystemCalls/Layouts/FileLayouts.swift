@@ -1,6 +1,6 @@
 /// Layouts of `<linux/fcntl.h>`, `<linux/stat.h>`, `<linux/statfs.h>`, `<linux/uio.h>`, `<linux/eventpoll.h>` and their
 /// neighbours.
-extension StructLayout {
+package extension StructLayout {
     /// `struct stat` of `newfstatat` and `fstat`: amd64 has its own, the others `asm-generic/stat.h`.
     static let stat = StructLayout("stat", fields: { flavour in
         switch flavour {

@@ -1,6 +1,6 @@
 /// Layouts of `<linux/ipc.h>`, `<linux/shm.h>`, `<linux/sem.h>`, `<linux/msg.h>`, `<linux/mqueue.h>` (the 64-bit id
 /// structures that the kernel calls `IPC_64`), and sockets.
-extension StructLayout {
+package extension StructLayout {
     static let ipcPermissions = StructLayout("ipc64_perm") {
         [("key", .i32), ("uid", .u32), ("gid", .u32), ("cuid", .u32), ("cgid", .u32), ("mode", .u32), ("seq", .u16),
          ("pad2", .padding(2)), ("unused1", .ulong), ("unused2", .ulong)]

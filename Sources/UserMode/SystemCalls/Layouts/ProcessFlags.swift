@@ -1,5 +1,5 @@
 /// Flags and enumerations of time, scheduling, limits and processes.
-extension FlagSet {
+package extension FlagSet {
     static let clock = FlagSet.enumeration {
         ["CLOCK_REALTIME": 0, "CLOCK_MONOTONIC": 1, "CLOCK_PROCESS_CPUTIME_ID": 2, "CLOCK_THREAD_CPUTIME_ID": 3,
          "CLOCK_MONOTONIC_RAW": 4, "CLOCK_REALTIME_COARSE": 5, "CLOCK_MONOTONIC_COARSE": 6, "CLOCK_BOOTTIME": 7,

@@ -1,5 +1,5 @@
 /// Names of sockets' families, types, levels and flags.
-extension FlagSet {
+package extension FlagSet {
     static let socketFamily = FlagSet.enumeration {
         ["AF_UNSPEC": 0, "AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17, "AF_ALG": 38,
          "AF_VSOCK": 40]

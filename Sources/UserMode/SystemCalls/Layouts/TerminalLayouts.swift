@@ -1,5 +1,5 @@
 /// Layouts that `ioctl` uses: terminals (`asm-generic/termbits.h`), network interfaces, file attributes.
-extension StructLayout {
+package extension StructLayout {
     static let terminal = StructLayout("termios") {
         [("c_iflag", .u32), ("c_oflag", .u32), ("c_cflag", .u32), ("c_lflag", .u32), ("c_line", .u8),
          ("c_cc", .bytes(19))]

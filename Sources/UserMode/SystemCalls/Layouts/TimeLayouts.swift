@@ -1,5 +1,5 @@
 /// Layouts of `<linux/time.h>`, `<linux/timex.h>`, `<linux/resource.h>`, `<linux/sched.h>` and system information.
-extension StructLayout {
+package extension StructLayout {
     static let timespec = StructLayout("timespec") { [("tv_sec", .long), ("tv_nsec", .long)] }
     /// `struct __kernel_timespec` of the `_time64` calls of 32-bit guests.
     static let timespec64 = StructLayout("timespec64") { [("tv_sec", .i64), ("tv_nsec", .i64)] }

@@ -5,6 +5,10 @@ import Glibc
 enum IPCCalls {
     static let ipc: [SystemCallDescription] = [
         .host("shmget", SYS_shmget, [.hex, .size, .hex]),
+        SystemCallDescription("shmat", [.int, .pointer, .hex]) { call in
+            .value(call.memory.attach(call.int(0), call[1], call.int(2)))
+        },
+        SystemCallDescription("shmdt", [.pointer]) { .value($0.memory.detach($0[0])) },
         SystemCallDescription("shmctl", [.int, .int, .pointer], controlSharedMemory),
         .host("semget", SYS_semget, [.hex, .int, .hex]),
         SystemCallDescription("semop", [.int, .pointer, .size]) { semaphoreOperation($0, timeout: nil) },

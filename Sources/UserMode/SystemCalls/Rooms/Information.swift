@@ -77,6 +77,7 @@ enum InformationCalls {
         .host("syslog", SYS_syslog, [.int, .bufferOut, .int], .waits),
         .refused("reboot", EPERM, [.hex, .hex, .hex, .pointer]),
         SystemCallDescription("riscv_hwprobe", [.pointer, .size, .size, .pointer, .hex], hardwareProbe),
+        SystemCallDescription("riscv_flush_icache", [.pointer, .pointer, .hex], flushInstructionCache),
         // Restartable sequences: registration is refused, as on kernels without them, and libc goes without.
         .refused("rseq", ENOSYS, [.pointer, .size, .hex, .hex]),
         .refused("ptrace", EPERM, [.int, .pid, .pointer, .pointer]),
@@ -221,6 +222,12 @@ enum InformationCalls {
                 return call.copyOut(call[3], base, bytes) ? .value(0) : .error(EFAULT)
             }
         }
+        return .value(0)
+    }
+
+    private static func flushInstructionCache(_ call: SystemCall) -> SystemCallResult {
+        guard call[2] & ~1 == 0 else { return .error(EINVAL) }
+        if call[0] < call[1] { call.process.engine.synchronize(call[0]..<call[1]) }
         return .value(0)
     }
 }

@@ -32,7 +32,7 @@ enum ProcessControl {
     }
 }
 
-extension FlagSet {
+package extension FlagSet {
     static let processControl = FlagSet.enumeration {
         ["PR_SET_PDEATHSIG": 1, "PR_GET_PDEATHSIG": 2, "PR_GET_DUMPABLE": 3, "PR_SET_DUMPABLE": 4, "PR_GET_KEEPCAPS": 7,
          "PR_SET_KEEPCAPS": 8, "PR_SET_NAME": 15, "PR_GET_NAME": 16, "PR_GET_SECCOMP": 21, "PR_SET_SECCOMP": 22,
