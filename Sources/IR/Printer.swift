@@ -38,14 +38,16 @@ public enum IRPrinter {
         switch op.code {
         case .compare: parts += [condition(op.aux), type(of: op.a, in: ops)]
         case .branch: parts += [condition(op.aux), "\(op.type)"]
-        case .signExtend, .zeroExtend, .truncate, .intToFloat, .floatToFloat, .bitcast:
+        case .signExtend, .zeroExtend:
+            parts += [op.aux == 0 ? type(of: op.a, in: ops) : "low\(op.aux)", "\(op.type)"]
+        case .truncate, .intToFloat, .floatToFloat, .bitcast:
             parts += ["\(type(of: op.a, in: ops)).\(op.type)"] + mode(op)
         case .floatToInt: parts += ["\(type(of: op.a, in: ops)).\(op.type)"] + mode(op)
         case .load: parts += [access(op.aux), "\(op.type)"]
         case .store: parts += [access(op.aux), "\(op.type)"]
         case .atomicRMW:
             parts += [AtomicOperation(rawValue: op.imm & 0xff).map { "\($0)" } ?? "?", access(op.aux), "\(op.type)"]
-        case .compareAndSwap: parts += [access(op.aux), "\(op.type)"]
+        case .compareAndSwap, .storeConditional: parts += [access(op.aux), "\(op.type)"]
         case .fence: parts += [FenceKind(rawValue: op.imm).map { "\($0)" } ?? "?"]
         case .fadd, .fsub, .fmul, .fdiv, .fsqrt, .fma, .froundInt: parts += ["\(op.type)"] + mode(op)
         case .fminmax: parts += [FloatMinMax(rawValue: op.aux & 3).map { "\($0)" } ?? "?", "\(op.type)"]
@@ -109,6 +111,7 @@ public enum IRPrinter {
         case .store: " \(address(op)), %\(op.b)"
         case .atomicRMW: " [%\(op.a)], %\(op.b)"
         case .compareAndSwap: " [%\(op.a)], %\(op.b), %\(op.c)"
+        case .storeConditional: " [%\(op.a)], %\(op.b)"
         case .fence: ""
         case .helper: " \(op.imm)(" + [op.a, op.b, op.c].filter { $0 >= 0 }.map { "%\($0)" }.joined(separator: ", ") + ")"
         case .branch: " %\(op.a), %\(op.b) -> \(hex(op.imm))"

@@ -107,7 +107,8 @@ private struct TraceCheck {
         case .not, .neg, .clz, .ctz, .popcount, .byteSwap, .orCombine:
             require(op.type.isInteger && a == op.type, "operand is \(a)")
         case .signExtend, .zeroExtend:
-            require(op.type.isInteger && a.isInteger && a.bytes <= op.type.bytes, "operand is \(a)")
+            let bits = op.aux == 0 ? a.bits : Int(op.aux)
+            require(op.type.isInteger && a.isInteger && bits <= op.type.bits && bits <= a.bits, "operand is \(a)")
         case .truncate:
             require(op.type.isInteger && a.isInteger && a.bytes >= op.type.bytes, "operand is \(a)")
         case .compare:
@@ -115,7 +116,7 @@ private struct TraceCheck {
             require(Condition(rawValue: op.aux) != nil, "has no condition")
         case .select:
             require(a.isInteger && b == op.type && c == op.type, "operands are \(a), \(b), \(c)")
-        case .load, .store, .atomicRMW, .compareAndSwap:
+        case .load, .store, .atomicRMW, .compareAndSwap, .storeConditional:
             checkMemory(op, a, b, c)
         case .fence:
             require(FenceKind(rawValue: op.imm) != nil, "has no kind")
@@ -144,6 +145,10 @@ private struct TraceCheck {
 
     mutating func checkMemory(_ op: Op, _ a: ValueType, _ b: ValueType, _ c: ValueType) {
         let access = MemoryAccess(rawValue: op.aux)
+        if op.code == .storeConditional {
+            require(op.type == .i64 && a == .i64 && b.isInteger && b.bytes >= access.bytes, "operands are \(a), \(b)")
+            return
+        }
         let fits = op.type.isInteger ? access.bytes <= op.type.bytes : access.bytes == op.type.bytes
         require(a == .i64, "address is \(a)")
         require(fits, "a \(op.type) has not \(access.bytes) bytes")

@@ -4,7 +4,7 @@ import IR
 /// do nothing. Ops keep their indices; an op that became superfluous turns into an unused constant, which `Liveness`
 /// then drops.
 public struct Simplify {
-    let slots = SlotMap()
+    private var slots = SlotMap()
     /// What stands for each value from here on.
     private let replacement: UnsafeMutablePointer<Ref>
     /// Bit flags of what is known of each value: see `Facts`.
@@ -37,8 +37,7 @@ public struct Simplify {
 
     public mutating func run(_ arena: inout OpArena) {
         guard arena.count <= capacity else { return }
-        var slotMap = slots
-        slotMap.removeAll()
+        slots.removeAll()
         constants = (-1, -1, -1, -1, -1, -1, -1, -1)
         let ops = arena.ops
         for index in 0 ..< arena.count {
@@ -55,28 +54,28 @@ public struct Simplify {
             case .get:
                 let slot = SlotMap.slot(op.pointee.offset, op.pointee.type)
                 if slot >= 0 {
-                    let known = slotMap[slot]
+                    let known = slots[slot]
                     if known >= 0, ops[Int(known)].type == op.pointee.type {
                         replace(op, ref, by: known)
                     } else {
-                        slotMap[slot] = ref
+                        slots[slot] = ref
                     }
                 }
             case .put:
                 let slot = SlotMap.slot(op.pointee.offset, op.pointee.type)
                 if slot >= 0 {
-                    if slotMap[slot] == op.pointee.a {
+                    if slots[slot] == op.pointee.a {
                         op.pointee = Op(.const, .i64)
                     } else {
-                        slotMap[slot] = op.pointee.a
+                        slots[slot] = op.pointee.a
                     }
                 } else {
-                    slotMap.forget(op.pointee.offset, bytes: op.pointee.type.bytes)
+                    slots.forget(op.pointee.offset, bytes: op.pointee.type.bytes)
                 }
             case .load, .store: foldAddress(op, ref, ops)
             case .branch: foldBranch(op, ops)
             case .helper:
-                if op.pointee.aux & HelperEffects.writesState.rawValue != 0 { slotMap.removeAll() }
+                if op.pointee.aux & HelperEffects.writesState.rawValue != 0 { slots.removeAll() }
             case .compare, .fclass, .fcompare:
                 if code == .compare { foldCompare(op, ref, ops) }
                 facts[index] = Facts.small
@@ -274,11 +273,12 @@ public struct Simplify {
         let type = op.pointee.type
         if source.code == .const {
             let value = source.imm
+            let bits = op.pointee.aux == 0 || op.pointee.code == .truncate ? source.type.bits : Int(op.pointee.aux)
+            let shift = UInt64(64 &- bits)
             if op.pointee.code == .signExtend {
-                let shift = UInt64(64 &- source.type.bits)
                 become(op, ref, constant: UInt64(bitPattern: Int64(bitPattern: value &<< shift) &>> Int64(shift)))
             } else {
-                become(op, ref, constant: value)
+                become(op, ref, constant: (value &<< shift) &>> shift)
             }
             return
         }

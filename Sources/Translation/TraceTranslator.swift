@@ -69,8 +69,10 @@ public final class TraceTranslator {
     }
 
     /// Replaces the contents of `arena` by the trace that starts at `start`; it always ends with an op that ends a trace.
-    public func translate(at start: UInt64, context: UInt64) {
+    /// - Parameter limit: at most this many instructions, if it is less than the options say.
+    public func translate(at start: UInt64, context: UInt64, limit: Int = .max) {
         reset()
+        let maximumInstructions = min(self.maximumInstructions, max(limit, 1))
         let builder = Builder(arena)
         var pc = start
         beginRange(at: pc)
@@ -180,5 +182,26 @@ public final class TraceTranslator {
         builder.instruction(at: pc, length: 0)
         builder.put(StateHeader.faultAddress, builder.constant(pc &+ UInt64(truncatingIfNeeded: readable)))
         builder.exit(ExitReason.fetchFault.rawValue, at: pc)
+    }
+}
+
+extension TraceTranslator {
+    /// The guest assembly of the last trace, for `-d in_asm`: a heading, then one instruction a line.
+    public func assembly() -> String {
+        var text = "----------------\nIN:\n"
+        var offset = 0
+        for range in ranges where !isFetchFault {
+            var done = 0
+            while done < range.length, let base = bytes.baseAddress {
+                let code = CodeWindow(bytes: base + (offset &+ done), count: range.length &- done)
+                let pc = range.start &+ UInt64(truncatingIfNeeded: done)
+                let (line, length) = guest.disassemble(code, at: pc)
+                guard length > 0 else { break }
+                text += "0x\(String(pc, radix: 16)):  \(line)\n"
+                done &+= length
+            }
+            offset &+= range.length
+        }
+        return text + "\n"
     }
 }

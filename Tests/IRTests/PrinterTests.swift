@@ -20,6 +20,8 @@ func withTrace<T>(capacity: Int = 256, _ build: (Builder) -> Void, _ body: (OpAr
         x.store(a, 0, c, MemoryAccess(bytes: 1))
         let d = x.atomicRMW(.maxU, a, b, MemoryAccess(bytes: 4, signed: true))
         let e = x.compareAndSwap(a, expected: b, new: d, MemoryAccess(bytes: 8))
+        _ = x.storeConditional(a, e, MemoryAccess(bytes: 4, aligned: true))
+        x.emit(Op(.signExtend, .i64, aux: 32, e.ref))
         x.fence(.acquire)
         x.instruction(at: 0x1007c, length: 2)
         let f = e.low32 == b.low32
@@ -41,22 +43,24 @@ func withTrace<T>(capacity: Int = 256, _ build: (Builder) -> Void, _ body: (OpAr
     store.u8.i32 [%1], %3
     %5 = atomicRMW.maxU.s32.i64 [%1], %2
     %6 = compareAndSwap.u64.i64 [%1], %2, %5
+    %7 = storeConditional.u32.aligned.i64 [%1], %6
+    %8 = signExtend.low32.i64 %6
     fence.acquire
     ---- 0x1007c 2
-    %9 = truncate.i64.i32 %6
-    %10 = truncate.i64.i32 %2
-    %11 = compare.equal.i32 %9, %10
-    %12 = const.i64 0xffffffffffffffff
-    %13 = select.i64 %11, %1, %12
-    put.i64 [-40], %13
-    %15 = get.f64 [1536]
-    %16 = fma.f64.dynamic(down).negateAddend %15, %15, %15
-    %17 = floatToInt.f64.i32.towardZero.signed %16
-    %18 = fcompare.lessQuiet.f64 %15, %16
-    %19 = helper.readsState.mayFault 7(%18, %1)
-    branch.lessEqualS.i32 %17, %3 -> 0x10100
-    %21 = const.i64 0x1007e
-    call 0x20000, return %21
+    %11 = truncate.i64.i32 %6
+    %12 = truncate.i64.i32 %2
+    %13 = compare.equal.i32 %11, %12
+    %14 = const.i64 0xffffffffffffffff
+    %15 = select.i64 %13, %1, %14
+    put.i64 [-40], %15
+    %17 = get.f64 [1536]
+    %18 = fma.f64.dynamic(down).negateAddend %17, %17, %17
+    %19 = floatToInt.f64.i32.towardZero.signed %18
+    %20 = fcompare.lessQuiet.f64 %17, %18
+    %21 = helper.readsState.mayFault 7(%20, %1)
+    branch.lessEqualS.i32 %19, %3 -> 0x10100
+    %23 = const.i64 0x1007e
+    call 0x20000, return %23
 
     """)
 }

@@ -39,14 +39,24 @@ enum BackendState {
     static let guestMXCSR = StateHeader.backend + 28
     /// The hashed jump cache of the current translation context: `JumpCache.entries` pairs of guest and host address.
     static let jumpCache = StateHeader.backend + 32
-    /// UInt64: helper arguments and results that do not fit registers.
-    static let argument = StateHeader.backend + 40
+    /// Three UInt64: arguments of a helper.
+    static let argument = StateHeader.backend + 160
     /// UInt32 × 2: scratch for MXCSR changes.
     static let controlScratch = StateHeader.backend + 48
     /// UInt32: MXCSR's rounding bits of the guest's current dynamic rounding.
     static let residentRounding = StateHeader.backend + 56
-    /// UInt64: the instruction being single-stepped to a boundary, for statistics.
-    static let steps = StateHeader.backend + 64
+    /// Three UInt64: operands of a software float op; the first also takes its result.
+    static let slowArgument = StateHeader.backend + 64
+    /// UInt32 × 2: which op, and its mode.
+    static let slowDescriptor = StateHeader.backend + 88
+    /// Integer scratch registers across a software float op.
+    static let integerSave = StateHeader.backend + 96
+    /// UInt32: `StateHeader.floatFlags` is newer than MXCSR's flags.
+    static let flagsArePublished = StateHeader.backend + 140
+    /// UInt32: the vCPU's thread is between entering and leaving translated code.
+    static let inCode = StateHeader.backend + 144
+    /// UInt64: the code generation that the vCPU's shadow stack and jump caches belong to.
+    static let generation = StateHeader.backend + 152
     /// 64 spill slots of 8 bytes.
     static let spill = StateHeader.backend + 256
     static let spillCount = 64

@@ -8,7 +8,7 @@ import Translation
 public final class RISCV64: Guest {
     public let model: CPUModel
     public let layout: StateLayout
-    private let tree: DecodeTree
+    let tree: DecodeTree
     private let hasCompressed: Bool
 
     public var name: String { "riscv64" }

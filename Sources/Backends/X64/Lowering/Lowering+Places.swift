@@ -205,7 +205,7 @@ extension Lowering {
         let old = places.slotValue[slot]
         guard old >= 0 else { return }
         let value = Int(old)
-        if liveness.lastUse[value] >= Ref(truncatingIfNeeded: index), ops[value].code != .const,
+        if liveness.lastUse[value] > Ref(truncatingIfNeeded: index), ops[value].code != .const,
            places.register[value] == Placement.none, places.spill[value] < 0,
            places.secondHome[value] < 0 || places.home[value] < 0 {
             let register = places.homeRegister[slot]
@@ -303,6 +303,23 @@ extension Lowering {
             }
         }
         places.lock(number)
+    }
+
+    /// The result is in scratch register `register`, which the caller took: it stays there or moves to its home.
+    mutating func deliver(_ register: GPR) {
+        if let home = defineInHome(avoiding: 0, vector: false) {
+            a.mov(.b64, GPR(rawValue: home), register)
+        } else {
+            places.assign(index, register.rawValue)
+        }
+    }
+
+    mutating func deliver(_ register: XMM) {
+        if let home = defineInHome(avoiding: 0, vector: true) {
+            a.vmovaps(XMM(rawValue: home &- 16), register)
+        } else {
+            places.assign(index, 16 &+ register.rawValue)
+        }
     }
 
     /// The result is in scratch register `register`, which the caller took.

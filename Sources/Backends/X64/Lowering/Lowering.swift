@@ -28,6 +28,12 @@ struct Lowering {
     /// (host offset from the block's entry, guest pc) of each guest instruction.
     var boundaries: RawList<Boundary>
     var entry: UnsafeMutablePointer<UInt8>
+    /// The number of the block's first link.
+    var linkBase = 0
+    /// Whether bits 32–63 of an f32's vector register are known to be ones.
+    let isBoxed: UnsafeMutablePointer<Bool>
+    /// The cold entry whose resume address is yet to be set.
+    var pendingSlow = 0
     /// The block cannot be translated as it is (out of spill slots or cold entries); retry with fewer instructions.
     var failed = false
 
@@ -55,6 +61,8 @@ struct Lowering {
         self.constants = constants
         self.registers = registers
         ops = UnsafeMutablePointer<Op>.allocate(capacity: 1)
+        isBoxed = .allocate(capacity: capacity)
+        isBoxed.initialize(repeating: false, count: capacity)
         links = RawList(capacity: 512)
         cold = RawList(capacity: 1024)
         boundaries = RawList(capacity: 1100)
@@ -78,6 +86,7 @@ struct Lowering {
             let op = ops[index]
             if liveness.isLive(index, ops) {
                 places.define(index)
+                isBoxed[index] = false
                 places.locked = 0
                 lower(op)
                 finish(op)

@@ -13,6 +13,20 @@ enum LoadImmediateConstant {
         1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 8, 16, 128, 256, 0x1p15, 0x1p16, .infinity, .nan,
     ]
 
+    /// The operand as disassemblers show it.
+    static func text(_ field: UInt32) -> String {
+        switch field & 31 {
+        case 1: return "min"
+        case 30: return "inf"
+        case 31: return "nan"
+        default:
+            let value = values[Int(field & 31)]
+            // What is left of the significand is a multiple of a quarter of its unit.
+            let fraction = ["", ".4", ".8", ".c"][Int(value.significandBitPattern &>> 50)]
+            return "\(value.sign == .minus ? "-" : "")0x1\(fraction)p\(value.exponent < 0 ? "" : "+")\(value.exponent)"
+        }
+    }
+
     static func single(_ field: UInt32) -> UInt32 {
         switch field & 31 {
         case 1: 0x0080_0000

@@ -39,4 +39,68 @@ package enum Operand: String, CaseIterable, Sendable {
         case .uimmCLH: 0x0020
         }
     }
+
+    /// What stands there in `bits`: a register's number, an immediate as the instruction uses it.
+    package func value(in bits: UInt32) -> Int64 {
+        let i = Instruction(bits)
+        switch self {
+        case .rd: return Int64(i.rd.number)
+        case .rs1: return Int64(i.rs1.number)
+        case .rs2: return Int64(i.rs2.number)
+        case .fd: return Int64(i.fd.number)
+        case .fs1: return Int64(i.fs1.number)
+        case .fs2: return Int64(i.fs2.number)
+        case .fs3: return Int64(i.fs3.number)
+        case .rs2C: return Int64(i.rs2C.number)
+        case .fs2C: return Int64(i.fs2C.number)
+        case .rdLow: return Int64(i.rdLow.number)
+        case .rs1Low: return Int64(i.rs1Low.number)
+        case .rs2Low: return Int64(i.rs2Low.number)
+        case .fdLow: return Int64(i.fdLow.number)
+        case .fs2Low: return Int64(i.fs2Low.number)
+        case .immI: return i.immI
+        case .immS: return i.immS
+        case .immB: return i.immB
+        case .immJ: return i.immJ
+        case .immU: return i.immU
+        case .shamt: return Int64(i.shamt)
+        case .shamtW: return Int64(i.shamtW)
+        case .csr: return Int64(i.csr)
+        case .uimm: return Int64(i.uimm)
+        case .rm: return Int64(i.rm)
+        case .pred: return Int64(i.predecessor)
+        case .succ: return Int64(i.successor)
+        case .aqrl: return Int64(i.field(25, 2))
+        case .fli: return Int64(i.field(15, 5))
+        case .immCI: return i.immCI
+        case .immCU: return i.immCU
+        case .shamtC: return Int64(i.shamtC)
+        case .immCI16: return i.immCI16
+        case .uimmCIW: return i.uimmCIW
+        case .uimmCL4: return i.uimmCL4
+        case .uimmCL8: return i.uimmCL8
+        case .uimmCI4: return i.uimmCI4
+        case .uimmCI8: return i.uimmCI8
+        case .uimmCSS4: return i.uimmCSS4
+        case .uimmCSS8: return i.uimmCSS8
+        case .immCB: return i.immCB
+        case .immCJ: return i.immCJ
+        case .uimmCLB: return i.uimmCLB
+        case .uimmCLH: return i.uimmCLH
+        }
+    }
+
+    /// What kind of thing the operand is.
+    package enum Kind: Sendable { case register, floatRegister, immediate, hexadecimal, target, special }
+
+    package var kind: Kind {
+        switch self {
+        case .rd, .rs1, .rs2, .rs2C, .rdLow, .rs1Low, .rs2Low: .register
+        case .fd, .fs1, .fs2, .fs3, .fs2C, .fdLow, .fs2Low: .floatRegister
+        case .immB, .immJ, .immCB, .immCJ: .target
+        case .shamt, .shamtW, .shamtC: .hexadecimal
+        case .immU, .immCU, .csr, .rm, .pred, .succ, .aqrl, .fli: .special
+        default: .immediate
+        }
+    }
 }

@@ -1,0 +1,172 @@
+import IR
+import IRPasses
+import Translation
+
+/// What translated code returns to the dispatcher: a kind in the low byte, a payload above it.
+enum Exit {
+    /// Payload: an `ExitReason`; the guest program counter is set.
+    static let reason: UInt64 = 0
+    /// Payload: the number of the link to patch.
+    static let link: UInt64 = 1
+    /// The guest program counter is set to an address that was not in the jump cache.
+    static let lookup: UInt64 = 2
+    /// As `lookup`, and the translation context may have changed.
+    static let context: UInt64 = 3
+
+    static func reason(_ reason: ExitReason) -> UInt64 { UInt64(reason.rawValue) << 8 }
+}
+
+// Leaving a block: links, indirect jumps, calls and returns on the shadow stack, exits.
+extension Lowering {
+    /// Queues the stub for an exit to `target` through the rel32 of `jump`.
+    private mutating func link(_ jump: ForwardJump, to target: UInt64) {
+        var code = ColdCode(.link)
+        code.jump = jump
+        code.pc = target
+        cold.append(code)
+    }
+
+    mutating func writeColdLink(_ code: ColdCode) {
+        guard let jump = code.jump, let field = jump.field else {
+            failed = true
+            return
+        }
+        let stub = a.cursor
+        a.bind(jump)
+        a.mov(.b32, .direct(.rax), imm: Int32(truncatingIfNeeded: links.count &+ linkBase))
+        a.jmp(trampolines.linkExit)
+        links.append(PendingLink(target: code.pc, field: field, stub: stub))
+    }
+
+    mutating func lowerBranch(_ op: Op) {
+        let condition = emitCompare(op.aux, op.a, op.b)
+        a.alignForPatch(fieldOffset: 2)
+        link(a.jccForward(condition), to: op.imm)
+    }
+
+    mutating func lowerJump(_ op: Op) { jump(to: op.imm) }
+
+    private mutating func jump(to target: UInt64) {
+        a.alignForPatch(fieldOffset: 1)
+        link(a.jmpForward(), to: target)
+    }
+
+    /// Compares `target` with the jump cache's entry for it. Behind it the entry's host address is at the returned
+    /// operand if the condition `e` holds.
+    private mutating func probe(_ target: GPR) -> Mem {
+        let index = takeInteger(), cache = takeInteger()
+        a.mov(.b32, index, target)
+        a.alu(.and, .b32, index, imm: JumpCache.mask)
+        a.mov(.b64, cache, Self.mem(BackendState.jumpCache))
+        a.alu(.cmp, .b64, target, .indexed(cache, index, 8, 0))
+        return .indexed(cache, index, 8, 8)
+    }
+
+    mutating func lowerJumpIndirect(_ op: Op) {
+        let target = use(op.a)
+        let entry = probe(target)
+        var miss = ColdCode(.indirectMiss)
+        miss.jump = a.jccForward(.ne)
+        miss.x = target.rawValue
+        cold.append(miss)
+        a.jmp(entry)
+    }
+
+    private mutating func pushReturn(_ pc: UInt64, heldBy ref: Ref) {
+        if ref >= 0 {
+            let held = registerHolding(Int(ref))
+            if held != Placement.none {
+                a.push(GPR(rawValue: held))
+                return
+            }
+        }
+        if UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: pc))) == pc {
+            a.push(imm: Int32(truncatingIfNeeded: pc))
+        } else {
+            let temporary = takeInteger()
+            a.movImmediate(temporary, pc)
+            a.push(temporary)
+            unlock(temporary)
+        }
+    }
+
+    mutating func lowerCall(_ op: Op) {
+        let next = constantValue(op.a)
+        pushReturn(next, heldBy: op.a)
+        a.alignForPatch(fieldOffset: 1)
+        a.call(a.here)
+        link(ForwardJump(field: a.cursor - 4, isShort: false), to: op.imm)
+        a.lea(.b64, .rsp, .base(.rsp, 8))
+        jump(to: next)
+    }
+
+    mutating func lowerCallIndirect(_ op: Op) {
+        let target = use(op.a)
+        pushReturn(op.imm, heldBy: -1)
+        let entry = probe(target)
+        var miss = ColdCode(.indirectCallMiss)
+        miss.jump = a.jccForward(.ne)
+        miss.x = target.rawValue
+        a.call(entry)
+        miss.resume = a.cursor
+        cold.append(miss)
+        a.lea(.b64, .rsp, .base(.rsp, 8))
+        jump(to: op.imm)
+    }
+
+    mutating func lowerReturn(_ op: Op) {
+        let target = use(op.a)
+        a.alu(.cmp, .b64, target, .base(.rsp, 8))
+        var miss = ColdCode(.returnMiss)
+        miss.jump = a.jccForward(.ne)
+        miss.x = target.rawValue
+        cold.append(miss)
+        a.ret()
+    }
+
+    mutating func lowerExit(_ op: Op) {
+        storePC(op.imm)
+        a.movImmediate(.rax, UInt64(op.aux) << 8 | Exit.reason)
+        a.jmp(trampolines.exit)
+    }
+
+    mutating func lowerJumpContext(_ op: Op) {
+        storePC(op.imm)
+        a.movImmediate(.rax, Exit.context)
+        a.jmp(trampolines.exit)
+    }
+
+    mutating func lowerHelper(_ op: Op) {
+        let arguments = [op.a, op.b, op.c]
+        for (number, ref) in arguments.enumerated() where ref >= 0 {
+            let memory = Self.mem(BackendState.argument + Int32(number) * 8)
+            if let imm = immediate(ref) { a.mov(.b64, memory, imm: imm) } else { a.mov(.b64, memory, use(ref)) }
+        }
+        places.locked = 0
+        if op.aux & HelperEffects.writesState.rawValue != 0 { leaveHomes() }
+        evictScratch()
+        take(fixed: .rax)
+        if op.aux & HelperEffects.mayFault.rawValue != 0 { storePC(guestPC) }
+        a.mov(.b32, .direct(.rax), imm: Int32(truncatingIfNeeded: op.imm))
+        a.call(trampolines.helper)
+        deliver(.rax)
+    }
+
+    /// Guest state may change: what is still wanted of it moves out of its homes.
+    private mutating func leaveHomes() {
+        for slot in 0 ..< SlotMap.slots where places.slotValue[slot] >= 0 {
+            vacate(slot)
+            places.locked = 0
+        }
+    }
+
+    /// Empties all scratch registers, which a call out of the block destroys.
+    private mutating func evictScratch() {
+        var rest = (Placement.integerScratchMask | Placement.floatScratchMask) & ~places.free
+        while rest != 0 {
+            let register = UInt8(truncatingIfNeeded: rest.trailingZeroBitCount)
+            rest &= rest &- 1
+            evict(register)
+        }
+    }
+}

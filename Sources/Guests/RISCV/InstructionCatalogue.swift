@@ -1,0 +1,67 @@
+// The tables as data for tests: which encodings there are, which of their bits belong to which operand.
+
+/// One instruction of the tables, for generators of test encodings.
+package struct CatalogueEntry: Sendable {
+    /// The assembler text with operand names, and its first word.
+    package let syntax: String
+    package let mnemonic: String
+    package let mask: UInt32
+    package let match: UInt32
+    /// Bits of which at least one must be set; 0 if there is no such rule.
+    package let nonzero: UInt32
+    /// Bits whose value does not matter.
+    package let ignored: UInt32
+    package let length: Int
+    package let extensions: Extensions
+    package let operands: [Operand]
+    /// Which table it stands in, and where.
+    package let chapter: Int
+
+    /// An encoding with random operands; those with a rounding mode get a valid one.
+    package func randomEncoding(using generator: inout some RandomNumberGenerator) -> UInt32 {
+        while true {
+            var bits = UInt32.random(in: 0 ... .max, using: &generator) & ~mask | match
+            if length == 2 { bits &= 0xffff }
+            if operands.contains(.rm), bits &>> 12 & 7 == 5 || bits &>> 12 & 7 == 6 { continue }
+            if nonzero == 0 || bits & nonzero != 0 { return bits }
+        }
+    }
+}
+
+package enum InstructionCatalogue {
+    /// Every instruction, chapter by chapter.
+    package static let entries: [CatalogueEntry] = Pattern.all.enumerated().flatMap { chapter, table in
+        table.map { pattern in
+            let syntax = pattern.syntax.description
+            let names = syntax.split { " ,(){}".contains($0) }.map(String.init)
+            return CatalogueEntry(
+                syntax: syntax, mnemonic: pattern.mnemonic, mask: pattern.mask, match: pattern.match, nonzero: pattern.nonzero,
+                ignored: pattern.ignored, length: Int(pattern.length), extensions: pattern.extensions,
+                operands: names.compactMap { Operand.byName[$0] }, chapter: chapter)
+        }
+    }
+
+    /// Pairs of instructions of which some encoding is both, with neither the special case of the other: there must be none.
+    package static func overlaps() -> [(String, String)] {
+        let all = entries
+        var found: [(String, String)] = []
+        for (index, a) in all.enumerated() {
+            for b in all[(index + 1)...] where a.length == b.length && (a.match ^ b.match) & a.mask & b.mask == 0 {
+                let aIsSpecial = b.mask & ~a.mask == 0 && a.mask != b.mask, bIsSpecial = a.mask & ~b.mask == 0 && a.mask != b.mask
+                if !aIsSpecial && !bIsSpecial { found.append((a.syntax, b.syntax)) }
+            }
+        }
+        return found
+    }
+}
+
+extension RISCV64 {
+    /// The mnemonic of the table entry that `bits` decodes to on this CPU.
+    package func mnemonic(of bits: UInt32) -> String? { tree.find(bits)?.pointee.mnemonic }
+    /// The syntax of that entry.
+    package func syntax(of bits: UInt32) -> String? { tree.find(bits)?.pointee.syntax.description }
+    /// The text of an encoding at `pc`.
+    package func text(of bits: UInt32, at pc: UInt64) -> String? {
+        tree.find(bits).map { Disassembler.text($0.pointee, Instruction(bits), at: pc) }
+    }
+}

@@ -1,0 +1,103 @@
+// Batches of single instructions for the guest program `Guest/cases.c`: encodings drawn from the tables, made runnable.
+
+import Foundation
+import RISCV
+
+struct Random: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ z &>> 30) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ z &>> 27) &* 0x94d0_49bb_1331_11eb
+        return z ^ z &>> 31
+    }
+}
+
+/// One encoding and the number of register states it runs with; laid out as the guest program reads it.
+struct CaseRecord {
+    static let nop: UInt32 = 0x13
+
+    var encoding: UInt32
+    var before = CaseRecord.nop
+    var count: UInt32
+    var isVerbose = true
+    var base: UInt8 = 0
+    /// 1: the base is made a memory address, mostly aligned; 2: the landing place of jumps; 3: always aligned.
+    var kind: UInt8 = 0
+    var alignment: UInt8 = 8
+    var displacement: Int64 = 0
+    var seed: UInt64
+
+    var bytes: [UInt8] {
+        var data: [UInt8] = []
+        func append(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { data += $0 } }
+        append(encoding); append(before); append(count)
+        append(isVerbose ? 1 : 0 as UInt8); append(base); append(kind); append(alignment)
+        append(displacement); append(seed)
+        return data
+    }
+}
+
+/// The addresses that `Guest/run_case.S` and the linker settle.
+enum CaseLayout {
+    static let slot: UInt64 = 0x4000_0000
+    static let instruction = slot + 4
+    static let fallThrough = slot + 8
+    static let landing = slot + 36
+    static let scratch: UInt64 = 0x4001_0000
+    static let linkerFlags = ["-Wl,--section-start=.slot=0x40000000", "-Wl,--section-start=.scratch=0x40010000",
+                              "-Wl,-Ttext-segment=0x40020000", "-Wl,--no-warn-rwx-segments"]
+}
+
+extension CatalogueEntry {
+    /// Instructions whose effect is not a function of the registers.
+    var isComparable: Bool { mnemonic != "ecall" }
+
+    /// A record of `count` cases for a random encoding, with operands that the guest program can serve: x31 is its own,
+    /// jumps lead to its landing place, and addresses into its memory.
+    func record(count: UInt32, using random: inout Random) -> CaseRecord {
+        while true {
+            var bits = randomEncoding(using: &random)
+            for operand in operands {
+                switch operand {
+                case .immB: bits = bits & ~operand.mask | 1 << 25
+                case .immJ: bits = bits & ~operand.mask | 16 << 21
+                case .immCB, .immCJ: bits = bits & ~operand.mask | 1 << 2
+                case .csr:
+                    let known: [UInt32] = [1, 2, 3]
+                    let number = random.next() % 8 == 0 ? UInt32(random.next() & 0xfff) : known[Int(random.next() % 3)]
+                    // The counters tell the time, and QEMU has some that this guest lacks.
+                    bits = bits & ~operand.mask | (number >= 0xc00 && number < 0xca0 ? 1 : number) << 20
+                default: break
+                }
+            }
+            if operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 31 }) { continue }
+            var record = CaseRecord(encoding: bits, count: count, seed: random.next())
+            if let (base, displacement) = address(bits) {
+                record.base = base
+                record.displacement = displacement
+                record.kind = mnemonic == "jalr" ? 2 : 1
+                // QEMU's user mode does not survive misaligned atomic accesses.
+                if bits & 0x7f == 0x2f { record.kind = 3 }
+                if mnemonic.hasPrefix("sc."), random.next() & 1 == 0 {
+                    let isWord = (mnemonic == "sc.w") != (random.next() % 8 == 0)
+                    record.before = (isWord ? 0x1000_202f : 0x1000_302f) | UInt32(base) << 15
+                }
+            } else if mnemonic == "c.jr" || mnemonic == "c.jalr" {
+                record.base = UInt8(truncatingIfNeeded: Operand.rd.value(in: bits))
+                record.kind = 2
+            }
+            return record
+        }
+    }
+
+    /// Base register and displacement of an instruction that names an address.
+    private func address(_ bits: UInt32) -> (UInt8, Int64)? {
+        guard syntax.hasSuffix(")"), let open = syntax.lastIndex(of: "(") else { return nil }
+        let name = syntax[syntax.index(after: open)...].dropLast()
+        let base = name == "sp" ? 2 : Operand(rawValue: String(name))?.value(in: bits) ?? 0
+        let before = syntax[..<open].split(separator: " ").last.map(String.init) ?? ""
+        return (UInt8(truncatingIfNeeded: base), Operand(rawValue: before)?.value(in: bits) ?? 0)
+    }
+}

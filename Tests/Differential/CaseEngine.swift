@@ -1,0 +1,103 @@
+// Runs cases inside this process on one of the engines: the guest's memory is mapped at the addresses of the guest program.
+
+import Glibc
+import Host
+import Interpreter
+import RISCV
+import Translation
+#if canImport(X64)
+import X64
+#endif
+
+/// The code of the slot, which is all that can be executed.
+private final class SlotCode: CodeSource {
+    func readCode(at pc: UInt64, into buffer: UnsafeMutableRawPointer, count: Int) -> Int {
+        guard pc >= CaseLayout.slot, pc < CaseLayout.slot + 4096 else { return 0 }
+        let available = min(count, Int(CaseLayout.slot + 4096 - pc))
+        if let source = UnsafeRawPointer(bitPattern: UInt(pc)) { buffer.copyMemory(from: source, byteCount: available) }
+        return available
+    }
+    func isWritable(_ pc: UInt64) -> Bool { true }
+}
+
+/// One engine under test.
+final class CaseEngine {
+    let name: String
+    private let engine: any Engine
+    private let vcpu: VCPU
+    private let slot: UnsafeMutablePointer<UInt32>
+    private let scratch: UnsafeMutablePointer<UInt64>
+
+    enum Choice: String, CaseIterable { case plain = "interpreter-plain", interpreter, x64 }
+
+    init?(_ choice: Choice) {
+        guard let slot = CaseEngine.page(CaseLayout.slot), let scratch = CaseEngine.page(CaseLayout.scratch),
+              let model = try? CPUModel(parsing: "max") else { return nil }
+        self.slot = slot.assumingMemoryBound(to: UInt32.self)
+        self.scratch = scratch.assumingMemoryBound(to: UInt64.self)
+        name = choice.rawValue
+        var options = EngineOptions()
+        options.optimize = choice != .plain
+        options.codeCacheBytes = 16 << 20
+        let guest = RISCV64(model: model), source = SlotCode()
+        switch choice {
+        case .plain, .interpreter: engine = InterpreterEngine(guest: guest, source: source, options: options)
+#if canImport(X64)
+        case .x64: engine = X64Engine(guest: guest, source: source, options: options)
+#else
+        case .x64: return nil
+#endif
+        }
+        vcpu = engine.makeVCPU()
+    }
+
+    /// Maps the page at a fixed address once for all engines.
+    private static func page(_ address: UInt64) -> UnsafeMutableRawPointer? {
+        let wanted = UnsafeMutableRawPointer(bitPattern: UInt(address))
+        let page = mmap(wanted, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+        return page == wanted ? page : nil
+    }
+
+    /// Writes the instructions of `record` where they run.
+    func load(_ record: CaseRecord) {
+        let ecall: UInt32 = 0x73, ebreak: UInt32 = 0x0010_0073
+        for index in 0 ..< 1024 { slot[index] = ebreak }
+        slot[0] = record.before
+        slot[1] = record.encoding & 3 == 3 ? record.encoding : record.encoding & 0xffff | 0x0001_0000
+        slot[2] = ecall
+        slot[9] = ecall
+        engine.invalidate(CaseLayout.slot ..< CaseLayout.slot + 4096)
+    }
+
+    /// The state after running the loaded instruction from `before`.
+    func run(_ before: CaseState) -> CaseState {
+        for number in 1 ..< 31 { vcpu[UInt64.self, RISCVState.integer(number)] = before.x(number) }
+        for number in 0 ..< 32 { vcpu[UInt64.self, RISCVState.float(number)] = before.f(number) }
+        for index in 0 ..< 32 { scratch[index] = before.scratch(index) }
+        RISCVState.setFloatControl(UInt32(truncatingIfNeeded: before.fcsr), of: vcpu)
+        vcpu[UInt64.self, StateHeader.reservationAddress] = ~0
+        vcpu.pc = CaseLayout.slot
+        var after = CaseState()
+        go: while true {
+            switch engine.run(vcpu) {
+            case .interrupted, .instructionFence, .idle: continue
+            case .systemCall:
+                after.taken = vcpu.pc == CaseLayout.landing ? 1 : 0
+            case .breakpoint: (after.signal, after.code, after.address) = (5, 1, vcpu.pc)
+            case .illegalInstruction: (after.signal, after.code, after.address) = (4, 1, vcpu.pc)
+            case .memoryFault:
+                after.signal = UInt64(vcpu[UInt32.self, StateHeader.faultSignal])
+                after.code = UInt64(vcpu[UInt32.self, StateHeader.faultCode])
+                after.address = vcpu[UInt64.self, StateHeader.faultAddress]
+            case .misaligned: (after.signal, after.code, after.address) = (7, 1, vcpu[UInt64.self, StateHeader.faultAddress])
+            case .fetchFault: (after.signal, after.code, after.address) = (11, 1, vcpu[UInt64.self, StateHeader.faultAddress])
+            }
+            break go
+        }
+        for number in 1 ..< 31 { after.words[number] = vcpu[UInt64.self, RISCVState.integer(number)] }
+        for number in 0 ..< 32 { after.words[32 + number] = vcpu[UInt64.self, RISCVState.float(number)] }
+        after.fcsr = UInt64(RISCVState.floatControl(of: vcpu))
+        for index in 0 ..< 32 { after.words[69 + index] = scratch[index] }
+        return after
+    }
+}

@@ -1,0 +1,219 @@
+// Executes batches of single instructions and reports what they did: the guest's half of the differential tests.
+//
+// Standard input: records (struct record). Standard output: for each case of each record one 64-bit hash of the state
+// after it, or the whole state if the record asks for it. Register contents are made here from the record's seed, so
+// that a million cases need no large file. Freestanding: it needs no library and few system calls.
+
+typedef unsigned long u64;
+typedef unsigned int u32;
+typedef unsigned char u8;
+
+struct record {
+    u32 encoding, before;       // `before` runs first, usually a nop
+    u32 count;                  // cases
+    u8 verbose;                 // 1: whole states
+    u8 base;                    // register that is made an address; 0: none
+    u8 kind;                    // what address: 1 memory, mostly aligned, 3 always; 2 the landing place of jumps
+    u8 alignment;               // memory addresses are multiples of this
+    long displacement;          // what the instruction adds to the base
+    u64 seed;
+};
+
+struct state {
+    u64 x[32], f[32], fcsr, taken;
+    u64 signal, code, address;  // the signal it raised, si_code and si_addr
+    u64 scratch[32];
+};
+
+union block {
+    struct state state;
+    u64 raw[256];
+};
+
+extern void run_case(union block *);
+extern u32 slot[];
+extern char save_case[];
+
+static union block block __attribute__((aligned(4096)));
+static u64 scratch[512] __attribute__((section(".scratch,\"aw\",@progbits#"), aligned(4096)));
+static u8 signal_stack[65536] __attribute__((aligned(16)));
+
+static long call(long number, long a, long b, long c, long d) {
+    register long a0 __asm__("a0") = a;
+    register long a1 __asm__("a1") = b;
+    register long a2 __asm__("a2") = c;
+    register long a3 __asm__("a3") = d;
+    register long a7 __asm__("a7") = number;
+    __asm__ volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a3), "r"(a7) : "memory");
+    return a0;
+}
+
+static u64 state_of_generator;
+static u64 next(void) {
+    u64 z = (state_of_generator += 0x9e3779b97f4a7c15ul);
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ul;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebul;
+    return z ^ z >> 31;
+}
+
+static const u64 edges[] = {
+    0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
+    0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xffffffff80000000, 0xffffffff7fffffff,
+    0xfffffffffffffffe, 0x5555555555555555, 0xaaaaaaaaaaaaaaaa, 0x0123456789abcdef, 63, 64, 31, 32,
+};
+
+static u64 integer(void) {
+    u64 r = next();
+    switch (r & 7) {
+    case 0: case 1: return edges[(r >> 8) % (sizeof edges / sizeof *edges)];
+    case 2: return edges[(r >> 8) % (sizeof edges / sizeof *edges)] + (r >> 16) % 9 - 4;
+    case 3: return (long)(int)next();
+    case 4: return next() >> (r >> 8 & 63);
+    case 5: return (long)next() >> (r >> 8 & 63);
+    default: return next();
+    }
+}
+
+// Numbers of a format with `e` exponent and `m` fraction bits.
+static u64 number(int e, int m) {
+    u64 r = next(), sign = (r >> 40 & 1) << (e + m), top = (1ul << e) - 1, fraction = next() & ((1ul << m) - 1);
+    u64 bias = top >> 1, exponent;
+    switch (r % 24) {
+    case 0: return sign;                                            // zero
+    case 1: return sign | top << m;                                 // infinity
+    case 2: return sign | top << m | 1ul << (m - 1) | fraction;     // quiet NaN
+    case 3: return sign | top << m | ((fraction & ((1ul << (m - 1)) - 1)) | 1); // signalling NaN
+    case 4: return sign | fraction;                                 // subnormal
+    case 5: return sign | 1;
+    case 6: return sign | ((1ul << m) - 1);
+    case 7: return sign | 1ul << m | (r >> 44 & 1);                 // least normal
+    case 8: return sign | (top - 1) << m | ((1ul << m) - 1 - (r >> 44 & 1)); // greatest
+    case 9: return sign | bias << m;                                // one
+    case 10: return sign | ((bias << m) + (r >> 41 & 7) - 4);
+    case 11: case 12: case 13:                                      // small integers, halves and their neighbours
+        exponent = bias + (r >> 44) % 6 - 2;
+        return (sign | exponent << m | (fraction & ~((1ul << (m - 3)) - 1))) + (r >> 50 & 3) - ((r >> 52 & 1) ? 2 : 0);
+    case 14: case 15:                                               // about the limits of integers
+        exponent = bias + 29 + (r >> 44) % 6 + ((r >> 50 & 1) ? 32 : 0);
+        if (exponent >= top) exponent = top - 1;
+        return sign | exponent << m | ((r >> 51 & 1) ? fraction : (r >> 52 & 1) ? (1ul << m) - 1 : 0);
+    case 16: case 17:                                               // about the limits of narrower formats
+        exponent = (r >> 44 & 1) ? bias - 1022 + (r >> 45) % 60 : bias - 155 + (r >> 45) % 50;
+        if (m < 52) exponent = bias - 26 + (r >> 45) % 50;
+        if (exponent >= top) exponent = (r >> 45) % 16;
+        return sign | exponent << m | fraction;
+    case 18: case 19: case 20:
+        return sign | (bias - 4 + (r >> 44) % 9) << m | fraction;
+    default: return sign | (next() % top) << m | fraction;
+    }
+}
+
+static u64 floating(u64 previous) {
+    u64 r = next();
+    switch (r & 15) {
+    case 0: return next();
+    case 1: return previous ^ (1ul << (r >> 8 & 63));
+    case 2: return previous + (r >> 8 & 3) - 1;
+    case 3: return previous;
+    case 4: return 0xffffffffffff0000ul | number(5, 10);
+    case 5: return 0xffffffffffff0000ul | number(5, 10);
+    case 6: case 7: case 8: case 9: case 10: return 0xffffffff00000000ul | number(8, 23);
+    default: return number(11, 52);
+    }
+}
+
+struct siginfo { int signo, error, code, pad; u64 address; };
+struct context { u64 flags, link, stack[3], mask[17], pc, x[31]; };
+
+// The instruction ends here: what it raised is noted, the registers are saved by the ordinary way out.
+static void handler(int signal, struct siginfo *info, struct context *context) {
+    if (context->x[30] != (u64)&block) call(93, 100 + signal, 0, 0, 0);
+    block.state.signal = signal;
+    block.state.code = info->code;
+    block.state.address = info->address;
+    context->pc = (u64)save_case;
+}
+
+static void prepare(const struct record *r, u64 seed) {
+    struct state *s = &block.state;
+    state_of_generator = seed;
+    u64 previous = 0;
+    for (int i = 1; i < 31; i++) s->x[i] = integer();
+    for (int i = 0; i < 32; i++) previous = s->f[i] = floating(previous);
+    u64 c = next();
+    s->fcsr = (c & 31) | (c >> 8) % 5 << 5;
+    if ((c >> 16 & 15) == 0) s->fcsr = c & 255;
+    if ((c >> 16 & 3) == 1) s->fcsr &= ~31ul;
+    s->taken = s->signal = s->code = s->address = 0;
+    for (int i = 0; i < 32; i++) scratch[i] = integer();
+    if (r->base) {
+        u64 address = (u64)slot + 36;
+        c = next();
+        if (r->kind != 2) {
+            address = (u64)scratch + 64 + (c & 127);
+            if (r->kind == 3 || c >> 16 & 7) address &= -(u64)r->alignment;
+        } else {
+            address |= c & 1;
+        }
+        s->x[r->base] = address - r->displacement;
+    }
+}
+
+static long transfer(long number, long file, void *data, long size) {
+    long done = 0;
+    while (done < size) {
+        long n = call(number, file, (long)data + done, size - done, 0);
+        if (n == 0) break;
+        if (n < 0) call(93, 2, 0, 0, 0);
+        done += n;
+    }
+    return done;
+}
+
+static u64 output[4096];
+static int outputs;
+static void flush(void) {
+    transfer(64, 1, output, outputs * 8);
+    outputs = 0;
+}
+
+void start(void) {
+    struct { void *handler; u64 flags, mask; } action = { handler, 4 | 0x08000000, 0 }; // SA_SIGINFO, SA_ONSTACK
+    struct { void *base; int flags; u64 size; } stack = { signal_stack, 0, sizeof signal_stack };
+    call(132, (long)&stack, 0, 0, 0);
+    for (int signal = 4; signal <= 11; signal++)
+        if (signal == 4 || signal == 5 || signal == 7 || signal == 8 || signal == 11) call(134, signal, (long)&action, 0, 8);
+
+    struct record r;
+    while (transfer(63, 0, &r, sizeof r) == sizeof r) {
+        slot[0] = r.before;
+        // A 16-bit instruction is followed by c.nop.
+        slot[1] = (r.encoding & 3) == 3 ? r.encoding : (r.encoding & 0xffff) | 0x00010000;
+        __asm__ volatile("fence.i" ::: "memory");
+        for (u32 i = 0; i < r.count; i++) {
+            prepare(&r, r.seed + i);
+            struct state *s = &block.state;
+            if (r.verbose) {
+                flush();
+                for (int k = 0; k < 32; k++) s->scratch[k] = scratch[k];
+                transfer(64, 1, s, sizeof *s);
+            }
+            run_case(&block);
+            for (int k = 0; k < 32; k++) s->scratch[k] = scratch[k];
+            if (r.verbose) {
+                transfer(64, 1, s, sizeof *s);
+                continue;
+            }
+            u64 hash = 0;
+            const u64 *words = (const u64 *)s;
+            for (u32 k = 1; k < sizeof *s / 8; k++)
+                if (k != 31) hash = (hash ^ words[k]) * 0x9e3779b97f4a7c15ul, hash ^= hash >> 29;
+            output[outputs++] = hash;
+            if (outputs == 4096) flush();
+        }
+    }
+    flush();
+    call(93, 0, 0, 0, 0);
+}
+
+__asm__(".globl _start\n_start: .option push\n.option norelax\nla gp, __global_pointer$\n.option pop\nj start");

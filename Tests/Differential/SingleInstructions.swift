@@ -1,0 +1,77 @@
+// Every instruction of the tables, with random operands and states: QEMU against the engines in this process.
+
+import Foundation
+import RISCV
+
+struct SingleInstructions {
+    var casesPerInstruction = 1000
+    var seed: UInt64 = 1
+    /// Only these mnemonics, if not empty.
+    var only: [String] = []
+    var engines = CaseEngine.Choice.allCases
+    var qemu: String
+    /// Differences shown for each instruction.
+    var shown = 2
+
+    /// The number of instructions that differ somewhere.
+    func run(in folder: String) throws -> Int {
+        let program = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
+        let engines = self.engines.compactMap(CaseEngine.init)
+        let states = 25
+        let encodings = max(4, (casesPerInstruction + states - 1) / states)
+        var failing: [String] = [], total = 0
+        for entry in InstructionCatalogue.entries where entry.isComparable && (only.isEmpty || only.contains(entry.mnemonic)) {
+            var random = Random(state: seed &+ UInt64(entry.match) &* 0x1_0000_0001)
+            let records = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), using: &random) }
+            let output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU, program], input: records.flatMap(\.bytes))
+            guard output.count == records.count * states * 2 * CaseState.wordCount * 8 else {
+                throw ToolError(description: "\(entry.syntax): QEMU's output is cut short")
+            }
+            let count = try compare(entry, records, states, output, engines)
+            if count > 0 { failing.append(entry.syntax) }
+            total += records.count * states
+        }
+        print("\(total) cases, \(engines.map(\.name).joined(separator: ", ")): \(failing.count) instructions differ")
+        for syntax in failing { print("  \(syntax)") }
+        return failing.count
+    }
+
+    private func compare(_ entry: CatalogueEntry, _ records: [CaseRecord], _ states: Int, _ output: Data, _ engines: [CaseEngine]) throws -> Int {
+        var differing = 0
+        let size = CaseState.wordCount * 8
+        output.withUnsafeBytes { bytes in
+            for engine in engines {
+                var offset = 0, here = 0
+                for record in records {
+                    engine.load(record)
+                    for index in 0 ..< states {
+                        let before = CaseState(UnsafeRawBufferPointer(rebasing: bytes[offset ..< offset + size]))
+                        let expected = CaseState(UnsafeRawBufferPointer(rebasing: bytes[offset + size ..< offset + 2 * size]))
+                        offset += 2 * size
+                        let actual = engine.run(before)
+                        if actual == expected { continue }
+                        here += 1
+                        if here > shown { continue }
+                        print("\(entry.mnemonic) [\(engine.name)] \(hex(UInt64(record.encoding))) \(text(record)), case \(index)")
+                        print("   " + entry.operands.compactMap { operand -> String? in
+                            let value = Int(operand.value(in: record.encoding))
+                            switch operand.kind {
+                            case .register: return "x\(value)=\(hex(before.x(value)))"
+                            case .floatRegister: return "f\(value)=\(hex(before.f(value)))"
+                            default: return nil
+                            }
+                        }.joined(separator: " ") + " fcsr=\(hex(before.fcsr))")
+                        for line in CaseState.differences(expected, actual, ("qemu", engine.name)).prefix(8) { print("   " + line) }
+                    }
+                }
+                if here > 0 { print("   \(here) of \(records.count * states) differ") }
+                differing += here
+            }
+        }
+        return differing
+    }
+
+    private func text(_ record: CaseRecord) -> String {
+        (try? CPUModel(parsing: "max")).flatMap { RISCV64(model: $0).text(of: record.encoding, at: CaseLayout.instruction) } ?? "?"
+    }
+}
