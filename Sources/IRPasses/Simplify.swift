@@ -4,7 +4,7 @@ import IR
 /// do nothing. Ops keep their indices; an op that became superfluous turns into an unused constant, which `Liveness`
 /// then drops.
 public struct Simplify {
-    var slots = SlotMap()
+    private var slots = SlotMap()
     /// What stands for each value from here on.
     private let replacement: UnsafeMutablePointer<Ref>
     /// Bit flags of what is known of each value: see `Facts`.
@@ -273,11 +273,12 @@ public struct Simplify {
         let type = op.pointee.type
         if source.code == .const {
             let value = source.imm
+            let bits = op.pointee.aux == 0 || op.pointee.code == .truncate ? source.type.bits : Int(op.pointee.aux)
+            let shift = UInt64(64 &- bits)
             if op.pointee.code == .signExtend {
-                let shift = UInt64(64 &- source.type.bits)
                 become(op, ref, constant: UInt64(bitPattern: Int64(bitPattern: value &<< shift) &>> Int64(shift)))
             } else {
-                become(op, ref, constant: value)
+                become(op, ref, constant: (value &<< shift) &>> shift)
             }
             return
         }

@@ -20,7 +20,10 @@ public protocol Engine: AnyObject, Sendable {
     func invalidate(_ range: Range<UInt64>)
     /// The guest asks that fetches see its stores to `range`: translations whose source bytes changed are forgotten.
     func synchronize(_ range: Range<UInt64>)
-    /// Must be called in the only thread of a forked child before any other method.
+    /// Brackets a fork of the host process: called before it, and after it in the parent and in the only thread of the
+    /// child. The engine's own locks are held in between.
+    func prepareToFork()
+    func didForkInParent(childExists: Bool)
     func didForkInChild()
     var statistics: EngineStatistics { get }
 }

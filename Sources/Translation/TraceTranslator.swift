@@ -69,8 +69,10 @@ public final class TraceTranslator {
     }
 
     /// Replaces the contents of `arena` by the trace that starts at `start`; it always ends with an op that ends a trace.
-    public func translate(at start: UInt64, context: UInt64) {
+    /// - Parameter limit: at most this many instructions, if it is less than the options say.
+    public func translate(at start: UInt64, context: UInt64, limit: Int = .max) {
         reset()
+        let maximumInstructions = min(self.maximumInstructions, max(limit, 1))
         let builder = Builder(arena)
         var pc = start
         beginRange(at: pc)

@@ -7,10 +7,13 @@ import IR
 public final class VCPU: @unchecked Sendable {
     public let state: UnsafeMutableRawPointer
     public let layout: StateLayout
+    /// What the engine that made this vCPU keeps for it beside the state block.
+    public let engineData: AnyObject?
     private let size: Int
 
-    public init(layout: StateLayout) {
+    public init(layout: StateLayout, engineData: AnyObject? = nil) {
         self.layout = layout
+        self.engineData = engineData
         size = (StateHeader.bias + Int(StateHeader.guestStart) + layout.guestBytes + 63) & ~63
         let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: size)

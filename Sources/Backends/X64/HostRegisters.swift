@@ -51,6 +51,8 @@ enum BackendState {
     static let slowDescriptor = StateHeader.backend + 88
     /// Integer scratch registers across a software float op.
     static let integerSave = StateHeader.backend + 96
+    /// UInt32: `StateHeader.floatFlags` is newer than MXCSR's flags.
+    static let flagsArePublished = StateHeader.backend + 140
     /// UInt32: the vCPU's thread is between entering and leaving translated code.
     static let inCode = StateHeader.backend + 144
     /// UInt64: the code generation that the vCPU's shadow stack and jump caches belong to.

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "HostNumbers.h"
 
 // MARK: Guarded memory access (Guarded.c)
 // A fault inside any of these is recognised by its host program counter and turned into a failure result; what
@@ -92,9 +93,24 @@ long apus_fork(uint64_t flags, int32_t *parent_tid, int32_t *child_tid);
 /// An anonymous file that closes on exec; a descriptor or negated errno.
 int apus_memory_file(const char *name);
 
+// MARK: Atomic access to raw memory, for cells shared with signal handlers and other threads
+
+static inline int32_t apus_atomic_load_i32(const int32_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
+static inline void apus_atomic_store_i32(int32_t *cell, int32_t value) { __atomic_store_n(cell, value, __ATOMIC_RELEASE); }
+static inline int32_t apus_atomic_exchange_i32(int32_t *cell, int32_t value) {
+    return __atomic_exchange_n(cell, value, __ATOMIC_ACQ_REL);
+}
+static inline uint32_t apus_atomic_or_u32(uint32_t *cell, uint32_t bits) {
+    return __atomic_fetch_or(cell, bits, __ATOMIC_ACQ_REL);
+}
+static inline uint32_t apus_atomic_and_u32(uint32_t *cell, uint32_t bits) {
+    return __atomic_fetch_and(cell, bits, __ATOMIC_ACQ_REL);
+}
+
 // MARK: Threads (Thread.c)
 
-/// Thread-local slots: 0 the current GuestThread, 1 the state pointer of the running VCPU, 2 the X64 engine's own.
+/// Thread-local slots: 0 the current GuestThread, 1 the state pointer of the running VCPU, 2 the X64 engine's own,
+/// 3 the SignalInbox of the current GuestThread; 4 to 7 free.
 void *apus_thread_get(int slot);
 void apus_thread_set(int slot, void *value);
 

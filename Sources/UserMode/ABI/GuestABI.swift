@@ -30,8 +30,17 @@ public protocol GuestABI: AnyObject, Sendable {
     var vdso: [UInt8]? { get }
     /// Offset in the vDSO of the code that calls `rt_sigreturn`.
     var vdsoSignalReturn: UInt64 { get }
+    /// `AT_MINSIGSTKSZ`: the stack a signal frame takes, with room for a handler.
+    var minimumSignalStack: UInt64 { get }
     /// The text of `/proc/cpuinfo` for `processors` processors.
     func cpuInfo(processors: Int) -> String
+
+    /// Which variant of the kernel's user headers the guest's programs were built with.
+    var flavour: KernelFlavour { get }
+    /// Whether 64-bit arguments of a 32-bit guest begin in even registers.
+    var alignsRegisterPairs: Bool { get }
+    /// `riscv_hwprobe`: the value of `key`, or nil if the key is not known. Other architectures have none.
+    func hardwareProbe(_ key: Int64) -> UInt64?
 
     // Registers of a vCPU by role
     func systemCall(of vcpu: VCPU) -> (number: Int, arguments: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64))
@@ -43,11 +52,25 @@ public protocol GuestABI: AnyObject, Sendable {
     /// The child's side of `clone`: stack and TLS, if given; result 0; pc past the system call.
     func startChild(_ vcpu: VCPU, stack: UInt64?, tls: UInt64?)
 
+    /// Whether the kernel's `struct sigaction` has a restorer.
+    var signalActionHasRestorer: Bool { get }
+    /// Whether `clone` takes the TLS address before the child's thread id address.
+    var cloneTakesTLSBeforeChildTID: Bool { get }
+
     // Signal frames (implemented beside the rest of the guest's ABI)
     /// Pushes a frame for `signal` and points the vCPU at the handler. False if the stack cannot be written.
     func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame: SignalFrameRequest) -> Bool
     /// Restores registers from the frame at the stack pointer; nil if it cannot be read.
     func popSignalFrame(_ vcpu: VCPU, memory: GuestMemory) -> RestoredSignalFrame?
+}
+
+public extension GuestABI {
+    var flavour: KernelFlavour { .generic }
+    var alignsRegisterPairs: Bool { false }
+    func hardwareProbe(_ key: Int64) -> UInt64? { nil }
+    // As the newer architectures have it.
+    var signalActionHasRestorer: Bool { false }
+    var cloneTakesTLSBeforeChildTID: Bool { true }
 }
 
 /// What a signal handler's frame must carry.

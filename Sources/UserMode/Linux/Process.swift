@@ -18,6 +18,8 @@ public final class Process: Sendable {
     let paths: PathTranslation
     /// The program as loaded: paths, entry point, auxiliary vector.
     let image: ProgramImage
+    /// The table of system calls by the guest's numbers.
+    let systemCalls: SystemCallDispatcher
 
     init(options: UserOptions, abi: any GuestABI, engine: any Engine, memory: GuestMemory, signals: SignalTable,
          threads: ThreadTable, paths: PathTranslation, image: ProgramImage) {
@@ -29,5 +31,6 @@ public final class Process: Sendable {
         self.threads = threads
         self.paths = paths
         self.image = image
+        systemCalls = SystemCallDispatcher(abi: abi, options: options)
     }
 }

@@ -51,13 +51,24 @@ extension SystemCallResult {
 
 /// How an argument or result is shown by `-strace`, and converted where a generic conversion exists.
 enum ArgumentKind: Sendable {
-    case int, unsigned, long, hex, pointer, fd, dirfd, path, string, size, offset, mode, signal, pid
+    case int, unsigned, long, hex, pointer, fd, dirfd, string, size, mode, signal, pid
+    /// A 64-bit offset: two registers on 32-bit guests.
+    case offset
+    /// A path to something that exists, looked up as the guest sees the file system; a link at its end is followed,
+    /// or not. Paths that name something to be made or removed are `string`.
+    case path, pathNoFollow
+    /// A pointer to an `int` (or array of them) that the call writes.
+    case integerOut
     /// A buffer whose length is argument n (in) or the result (out).
     case bufferIn(length: Int), bufferOut
+    /// A `sockaddr` whose length is argument n.
+    case socketAddress(length: Int)
     /// Bit flags or an enumeration by name.
     case flags(FlagSet)
     /// A structure of the shared layouts: in, out.
-    case structIn(StructLayout), structOut(StructLayout)
+    case structIn(StructLayout), structOut(StructLayout), structInOut(StructLayout)
+    /// An `ioctl` request.
+    case ioctl
     case none
 }
 

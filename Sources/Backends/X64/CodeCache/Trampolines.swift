@@ -22,6 +22,9 @@ struct Trampolines: BitwiseCopyable {
     /// Calls the helper whose number is in eax.
     var helper: UInt64 = 0
     var slowFloat: UInt64 = 0
+    /// Where each of the two begins to look for an interrupt request, on its way back.
+    var helperCheck: UInt64 = 0
+    var slowFloatCheck: UInt64 = 0
     /// Byte tables: float flags by MXCSR's low six bits, and MXCSR's bits by the five flags.
     var flagsFromMXCSR: UInt64 = 0
     var flagsToMXCSR: UInt64 = 0
@@ -93,10 +96,10 @@ struct TrampolineWriter {
 
         a.align(to: 16)
         t.helper = a.here
-        writeHelperCall()
+        t.helperCheck = writeHelperCall()
         a.align(to: 16)
         t.slowFloat = a.here
-        writeSlowFloatCall()
+        t.slowFloatCheck = writeSlowFloatCall()
         a.align(to: 64)
         return (t, pool)
     }
@@ -121,7 +124,7 @@ struct TrampolineWriter {
         a.bind(miss)
     }
 
-    private mutating func writeHelperCall() {
+    private mutating func writeHelperCall() -> UInt64 {
         storeHomes()
         enterHost()
         a.mov(.b64, .rdi, .rbp)
@@ -132,11 +135,13 @@ struct TrampolineWriter {
         a.call(.indexed(.r8, .rax, 8, 0))
         leaveHost()
         loadHomes()
+        let check = a.here
         writeInterruptCheck()
         a.ret()
+        return check
     }
 
-    private mutating func writeSlowFloatCall() {
+    private mutating func writeSlowFloatCall() -> UInt64 {
         for (number, register) in HostRegisters.integerScratch.enumerated() {
             a.mov(.b64, mem(BackendState.integerSave + Int32(number) * 8), register)
         }
@@ -156,8 +161,10 @@ struct TrampolineWriter {
         for number in 0 ..< HostRegisters.floatScratchCount {
             a.vmovups(XMM(number), mem(BackendState.floatSave + Int32(number) * 16))
         }
+        let check = a.here
         writeInterruptCheck()
         a.ret()
+        return check
     }
 
     /// A signal that came while the runtime ran could not begin to single-step: it traps here and does.

@@ -1,22 +1,22 @@
-import IR
-
 /// Which value each 8-byte slot of guest state is known to hold at one point of a trace.
 ///
 /// Slots are numbered from the start of the state allocation; only whole, aligned 8-byte accesses are tracked, and a
 /// narrower or misaligned write forgets the slots that it touches. Clearing is O(1): entries carry a generation.
-struct SlotMap {
-    static let slots = 1024
-    private let entries: UnsafeMutablePointer<(generation: UInt32, ref: Ref)>
-    private var generation: UInt32 = 1
+@frozen
+public struct SlotMap {
+    @inlinable public static var slots: Int { 1024 }
+    @usableFromInline let entries: UnsafeMutablePointer<(generation: UInt32, ref: Ref)>
+    @usableFromInline var generation: UInt32 = 1
 
-    init() {
+    public init() {
         entries = .allocate(capacity: Self.slots)
         entries.initialize(repeating: (0, -1), count: Self.slots)
     }
 
-    func deallocate() { entries.deallocate() }
+    public func deallocate() { entries.deallocate() }
 
-    mutating func removeAll() {
+    @inlinable
+    public mutating func removeAll() {
         generation &+= 1
         if generation == 0 {
             entries.update(repeating: (0, -1), count: Self.slots)
@@ -25,19 +25,22 @@ struct SlotMap {
     }
 
     /// The slot number of state offset `offset`, or -1 if it is not tracked.
-    static func slot(_ offset: Int32, _ type: ValueType) -> Int {
+    @inlinable
+    public static func slot(_ offset: Int32, _ type: ValueType) -> Int {
         let position = Int(offset) &+ 128
         guard type.bytes == 8, position & 7 == 0, position >= 0, position < slots * 8 else { return -1 }
         return position >> 3
     }
 
-    subscript(slot: Int) -> Ref {
+    @inlinable
+    public subscript(slot: Int) -> Ref {
         get { entries[slot].generation == generation ? entries[slot].ref : -1 }
         nonmutating set { entries[slot] = (generation, newValue) }
     }
 
     /// Forgets every slot that a write of `bytes` at `offset` touches.
-    func forget(_ offset: Int32, bytes: Int) {
+    @inlinable
+    public func forget(_ offset: Int32, bytes: Int) {
         let first = (Int(offset) &+ 128) >> 3, last = (Int(offset) &+ 127 &+ bytes) >> 3
         guard first >= 0, last >= first else { return }
         for slot in first ... last where slot < Self.slots { self[slot] = -1 }

@@ -1,0 +1,18 @@
+#!/bin/bash
+# build.sh [static]   builds the release executable, and says where it is.
+# Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
+set -euo pipefail
+. "$(dirname "$(readlink -f "$0")")/cache.sh"
+cd "$REPO"
+case ${1:-} in
+'')     say "building Apus (release)"
+        swift build -c release --product apus --static-swift-stdlib
+        built=.build/release/apus;;
+static) say "building Apus (release, one static executable)"
+        swift build -c release --product apus --scratch-path .build-static -Xswiftc -static-executable
+        built=.build-static/release/apus
+        if ldd "$built" 2>&1 | grep -q '=>'; then die "$built is not static"; fi;;
+*)      die "usage: build.sh [static]";;
+esac
+"$built" --version > /dev/null || die "$built does not start"
+say "$built, $(($(stat -Lc %s "$built") / 1000000)) MB"

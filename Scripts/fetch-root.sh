@@ -1,0 +1,39 @@
+#!/bin/bash
+# fetch-root.sh ARCH small|full   unpacks a Debian trixie root of ARCH into the cache; prints its path.
+#   small: a shell and the languages that `make run` shows.   full: all that the end-to-end tests and benchmarks use.
+# Does nothing when the tree is there already and was made from the same list.
+set -euo pipefail
+. "$(dirname "$(readlink -f "$0")")/cache.sh"; . "$SCRIPTS/apt-state.sh"
+
+arch=${1:?usage: fetch-root.sh ARCH small|full} size=${2:-small} suite=trixie
+small="base-files base-passwd libc-bin bash dash coreutils findutils grep sed gawk tar gzip xz-utils python3 perl lua5.4 openssl sqlite3 file"
+full="$small diffutils bzip2 zstd lz4 7zip mawk bc make git gcc-14 g++-14 binutils libc6-dev libpython3.13-testsuite python3-dev
+ util-linux procps stress-ng busybox-static tzdata netbase media-types"
+case $size in small) packages=$small;; full) packages=$full;; *) die "small or full?";; esac
+packages=$(echo $packages)
+
+tree=$APUS_CACHE/root/$arch-$size
+if [ "$(cat "$tree/.packages" 2>/dev/null)" != "$packages" ]; then
+    say "fetching a Debian $suite root for $arch ($size) into $tree"
+    rm -rf "$tree" "$tree.new"
+    list=$(apt_closure $suite "$arch" $packages)
+    unpack_packages "$tree.new" $list
+    # What the packages' own scripts, which do not run, would have left behind, as far as programs need it.
+    ( cd "$tree.new"
+      mkdir -p proc sys dev tmp run root etc
+      chmod 1777 tmp
+      ln -sf gawk usr/bin/awk
+      [ -e usr/bin/sh ] || ln -sf dash usr/bin/sh
+      for tool in gcc g++ cpp; do [ ! -e usr/bin/$tool-14 ] || ln -sf $tool-14 usr/bin/$tool; done
+      [ ! -e usr/bin/gcc ] || ln -sf gcc usr/bin/cc
+      [ ! -e usr/bin/g++ ] || ln -sf g++ usr/bin/c++
+      cp -n usr/share/base-passwd/passwd.master etc/passwd
+      cp -n usr/share/base-passwd/group.master etc/group
+      [ -e etc/localtime ] || ln -sf ../usr/share/zoneinfo/Etc/UTC etc/localtime
+      echo guest > etc/hostname
+      echo "127.0.0.1 localhost" > etc/hosts
+      echo "$packages" > .packages )
+    mv "$tree.new" "$tree"
+    say "$(echo "$list" | wc -l) packages, $(du -sm "$tree" | cut -f1) MB unpacked"
+fi
+echo "$tree"

@@ -1,0 +1,31 @@
+#!/bin/bash
+# install-packages.sh PURPOSE   installs the Debian packages that PURPOSE (build, run, test, bench) needs and this
+# machine lacks, with apt-get, as root or through sudo; says what it does, and names them when it cannot.
+set -euo pipefail
+. "$(dirname "$(readlink -f "$0")")/cache.sh"
+
+build="git ca-certificates gcc libc6-dev libstdc++-dev binutils"
+run="$build apt tar debian-archive-keyring"
+test="$run gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross"
+bench="$test python3 g++"
+case ${1:-build} in build) wanted=$build;; run) wanted=$run;; test) wanted=$test;; bench) wanted=$bench;; *) die "unknown purpose $1";; esac
+
+command -v swift > /dev/null || die "no swift on PATH: install the Swift 6.3 toolchain first"
+command -v dpkg-query > /dev/null || { say "not a Debian system: install the like of: $wanted"; exit 0; }
+
+installed() {   # libstdc++-dev is named for gcc's version
+    case $1 in libstdc++-dev) ls /usr/include/c++/*/vector > /dev/null 2>&1;;
+    *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ];; esac
+}
+missing=
+for package in $wanted; do installed "$package" || missing="$missing $package"; done
+[ -n "$missing" ] || exit 0
+missing=${missing//libstdc++-dev/g++}
+
+if [ "$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo > /dev/null; }; then as_root=sudo
+else die "needs these Debian packages, and is neither root nor has sudo:$missing"; fi
+say "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+install_them() { $as_root apt-get install -y -qq --no-install-recommends $missing > "$log" 2>&1; }
+log=$(mktemp); trap 'rm -f "$log"' EXIT
+install_them || { $as_root apt-get update -qq && install_them; } || { cat "$log" >&2; die "apt-get could not install:$missing"; }

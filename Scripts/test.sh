@@ -1,0 +1,44 @@
+#!/bin/bash
+# test.sh   all tests, on a machine that has nothing but the Swift toolchain; ends with 'N passed, N failed'.
+#   APUS_FULL=1   also the slow end-to-end cases and the thousand stress runs (about an hour and a half)
+set -uo pipefail
+. "$(dirname "$(readlink -f "$0")")/cache.sh"
+cd "$REPO"
+"$SCRIPTS/install-packages.sh" test || exit 1
+
+passed=0 failed=0
+count() {   # adds the sums that a part printed on its last line 'N passed, N failed'
+    local sums; sums=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$1" | tail -1)
+    if [ -z "$sums" ]; then say "$2 printed no sum: counted as a failure"; failed=$((failed + 1)); return; fi
+    passed=$((passed + ${sums%% *})); sums=${sums#*, }; failed=$((failed + ${sums%% *}))
+}
+part() {    # part NAME COMMAND…
+    local name=$1 log; shift
+    say "$name"; log=$(mktemp); "$@" 2>&1 | tee "$log"; count "$log" "$name"; rm -f "$log"
+}
+
+say "building the tests (release)"
+began=$SECONDS log=$(mktemp)
+swift build -c release --build-tests > "$log" 2>&1 || { grep -E 'error' "$log" || tail -30 "$log"; echo "0 passed, 1 failed"; exit 1; }
+if grep -E '(Sources|Tests)/.*warning:' "$log" | sort -u | grep .; then failed=$((failed + 1)); say "the build has warnings"; fi
+say "built in $((SECONDS - began)) s"
+
+export APUS_QEMU; APUS_QEMU=$("$SCRIPTS/fetch-qemu.sh") || exit 1
+swift test -c release --skip-build > "$log" 2>&1
+status=$?
+grep -E '^(✘|error:)|recorded an issue|Fatal|crashed' "$log" | head -40
+tail -2 "$log"
+total=$(sed -nE 's/.*Test run with ([0-9]+) tests?.*/\1/p' "$log" | tail -1)
+broken=$(grep -cE '^✘ Test .* failed after' "$log")
+[ $status = 0 ] || [ "$broken" -gt 0 ] || broken=1
+passed=$((passed + ${total:-0} - broken)) failed=$((failed + broken))
+rm -f "$log"
+
+"$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
+part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
+part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
+part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
+
+say "all tests took $((SECONDS / 60)) min $((SECONDS % 60)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

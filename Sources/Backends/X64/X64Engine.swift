@@ -1,0 +1,556 @@
+import CHost
+import Glibc
+import Host
+import IR
+import IRPasses
+import Translation
+
+/// The translator for x86-64 hosts: tier 1 for all code, with direct links between blocks.
+///
+/// The code buffer holds the trampolines and two halves. Code goes into one half until it is full; then all links of
+/// that half are undone, so that every vCPU soon comes to the dispatcher, and translation goes on in the other half.
+/// A half is reused only when no vCPU can be inside it any more.
+///
+/// Changes to code and tables are made under one lock; translated code runs without any.
+public final class X64Engine: Engine, @unchecked Sendable {
+    public let guest: any Guest
+    private let source: any CodeSource
+    private let options: EngineOptions
+    private let registers: HostRegisters
+    private let mapping: DoubleMapping
+    private let trampolines: Trampolines
+    private let halves: UnsafeMutablePointer<BlockTable>
+    private let lowering: UnsafeMutablePointer<Lowering>
+    private let translator: TraceTranslator
+    private let simplify: UnsafeMutablePointer<Simplify>
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let enter: @convention(c) (UnsafeMutableRawPointer, UInt64) -> UInt64
+    private let isChaining: Bool
+    /// A word shared with a forked child, which wakes the parent when it has its own copy of the code.
+    private let forkGate: UnsafeMutablePointer<UInt32>
+
+    // Below: guarded by `lock`.
+    private var generation: UInt64 = 0
+    private var cursor: Int
+    private let firstByte: Int
+    private let halfBytes: Int
+    private var vcpus: [ObjectIdentifier: WeakVCPU] = [:]
+    private var writable = WritableBlocks()
+    private var snapshots: [Int: CodeSnapshot] = [:]
+    private var counters = EngineStatistics()
+
+    private struct WeakVCPU { weak var vcpu: VCPU? }
+
+    private static let opCapacity = 6144
+    /// The number of the futex system call on x86-64.
+    private static let futex = 202
+    /// The most host code that one block can need.
+    private static let blockReserve = 64 << 10
+
+    /// - Returns: nil, with the reason in `problem`, if this host cannot run it.
+    public init?(guest: any Guest, source: any CodeSource, options: EngineOptions = EngineOptions(), problem: inout String) {
+        if let missing = CPUFeatures.missingBaseline {
+            problem = "the x64 engine needs a processor with \(missing)"
+            return nil
+        }
+        halfBytes = (max(options.codeCacheBytes, 4 << 20) / 2) & ~4095
+        let size = halfBytes * 2 + 65536
+        guard let mapping = DoubleMapping(size: size), let first = BlockTable(), let second = BlockTable(),
+              let gate = mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), gate != MAP_FAILED else {
+            problem = "no memory for \(size >> 20) MiB of translated code"
+            return nil
+        }
+        self.guest = guest
+        self.source = source
+        self.options = options
+        self.mapping = mapping
+        forkGate = gate.bindMemory(to: UInt32.self, capacity: 1)
+        registers = HostRegisters(guest.layout)
+        let delta = mapping.executable - mapping.writable
+        let start = mapping.writable.assumingMemoryBound(to: UInt8.self)
+        var writer = TrampolineWriter(a: Assembler(write: start, limit: start + 65536, executableDelta: delta), registers: registers,
+                                      slowFloat: SlowFloat.entry)
+        let (trampolines, constants) = writer.write()
+        self.trampolines = trampolines
+        firstByte = 65536
+        cursor = firstByte
+        halves = .allocate(capacity: 2)
+        halves.initialize(to: first)
+        (halves + 1).initialize(to: second)
+        lowering = .allocate(capacity: 1)
+        lowering.initialize(to: Lowering(capacity: Self.opCapacity, registers: registers, trampolines: trampolines, constants: constants))
+        simplify = .allocate(capacity: 1)
+        simplify.initialize(to: Simplify(capacity: Self.opCapacity))
+        translator = TraceTranslator(guest: guest, source: source, options: options)
+        lock = .allocate(capacity: 1)
+        lock.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(lock, nil)
+        guard let entry = UnsafeRawPointer(bitPattern: UInt(trampolines.enter)) else { return nil }
+        enter = unsafeBitCast(entry, to: (@convention(c) (UnsafeMutableRawPointer, UInt64) -> UInt64).self)
+        isChaining = options.log.map { $0.items.isDisjoint(with: [.exec, .cpu]) } ?? true
+        let space = FaultRecovery.Space(base: UInt(bitPattern: mapping.executable), size: UInt(size), trampolines: trampolines, halves: halves)
+        guard FaultRecovery.register(space) else {
+            problem = "too many x64 engines in one process"
+            return nil
+        }
+    }
+
+    // MARK: vCPUs
+
+    /// What the engine keeps for a vCPU beside its state block.
+    private final class Companion {
+        let shadowTop: UnsafeMutableRawPointer
+        /// One jump cache for each translation context that the vCPU has been in.
+        var caches: [(context: UInt64, cache: UnsafeMutableRawPointer)] = []
+
+        init?() {
+            guard let top = ShadowStack.allocate() else { return nil }
+            shadowTop = top
+        }
+
+        deinit {
+            ShadowStack.deallocate(shadowTop)
+            for entry in caches { HostMemory.unmap(entry.cache, JumpCache.bytes) }
+        }
+
+        func cache(for context: UInt64) -> UnsafeMutableRawPointer? {
+            for entry in caches where entry.context == context { return entry.cache }
+            guard let cache = HostMemory.map(JumpCache.bytes, PROT_READ | PROT_WRITE) else { return nil }
+            Self.clear(cache)
+            caches.append((context, cache))
+            return cache
+        }
+
+        func clearAll() {
+            for entry in caches {
+                madvise(entry.cache, JumpCache.bytes, MADV_DONTNEED)
+                Self.clear(entry.cache)
+            }
+        }
+
+        /// Called by other threads too, while the vCPU may be between comparing a key and using its address: only keys
+        /// change.
+        func forgetKeys() {
+            for entry in caches {
+                let words = entry.cache.assumingMemoryBound(to: UInt64.self)
+                for index in 0 ..< JumpCache.entries { words[index &* 2] = 1 }
+            }
+        }
+
+        /// Zeroed entries match only address 0: its entry gets an address that no jump has.
+        private static func clear(_ cache: UnsafeMutableRawPointer) { cache.storeBytes(of: 1, as: UInt64.self) }
+    }
+
+    public func makeVCPU() -> VCPU {
+        let companion = Companion()
+        let vcpu = VCPU(layout: guest.layout, engineData: companion)
+        vcpu[UInt32.self, BackendState.flagsArePublished] = 1
+        if let companion {
+            vcpu[UInt64.self, BackendState.shadowTop] = UInt64(UInt(bitPattern: companion.shadowTop))
+            vcpu[UInt64.self, BackendState.shadowStack] = UInt64(UInt(bitPattern: companion.shadowTop))
+        }
+        pthread_mutex_lock(lock)
+        vcpus = vcpus.filter { $0.value.vcpu != nil }
+        vcpus[ObjectIdentifier(vcpu)] = WeakVCPU(vcpu: vcpu)
+        pthread_mutex_unlock(lock)
+        return vcpu
+    }
+
+    public func run(_ vcpu: VCPU) -> ExitReason {
+        // Without memory for a shadow stack nothing can run; the guest sees the failed fetch that this amounts to.
+        guard let companion = vcpu.engineData as? Companion else { return .fetchFault }
+        let state = vcpu.state
+        apus_thread_set(1, state)
+        vcpu[UInt32.self, BackendState.inCode] = 1
+        defer { vcpu[UInt32.self, BackendState.inCode] = 0 }
+        synchronizeContext(vcpu, companion)
+        defer { publishFlags(vcpu) }
+        var target = lookup(vcpu, companion)
+        while true {
+            if vcpu[UInt32.self, StateHeader.interruptRequest] != 0 { return .interrupted }
+            guard target != 0 else { return .fetchFault }
+            let code = enter(state, target)
+            switch code & 0xFF {
+            case Exit.reason:
+                return ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
+            case Exit.link:
+                target = follow(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)
+            case Exit.context:
+                synchronizeContext(vcpu, companion)
+                target = lookup(vcpu, companion)
+            default:
+                target = lookup(vcpu, companion)
+            }
+        }
+    }
+
+    /// Brings MXCSR and the jump cache in line with the header's float state and context.
+    private func synchronizeContext(_ vcpu: VCPU, _ companion: Companion) {
+        let rounding: UInt32 = switch vcpu[UInt32.self, StateHeader.floatRounding] { case 1: 0x6000; case 2: 0x2000; case 3: 0x4000; default: 0 }
+        vcpu[UInt32.self, BackendState.residentRounding] = rounding
+        // Flags that were raised since the last exit are in MXCSR only when the engine left for a context change.
+        let raised = vcpu[UInt32.self, BackendState.guestMXCSR] & 0x3F
+        let flags = vcpu[UInt32.self, BackendState.flagsArePublished] != 0
+            ? UInt32(TrampolineWriter.mxcsr(fromFlags: UInt8(truncatingIfNeeded: vcpu[UInt32.self, StateHeader.floatFlags] & 31))) : raised
+        vcpu[UInt32.self, BackendState.flagsArePublished] = 0
+        vcpu[UInt32.self, BackendState.guestMXCSR] = 0x1F80 | rounding | flags
+        if let cache = companion.cache(for: vcpu.context) {
+            vcpu[UInt64.self, BackendState.jumpCache] = UInt64(UInt(bitPattern: cache))
+        }
+    }
+
+    private func publishFlags(_ vcpu: VCPU) {
+        let raised = UInt8(truncatingIfNeeded: vcpu[UInt32.self, BackendState.guestMXCSR] & 0x3F)
+        vcpu[UInt32.self, StateHeader.floatFlags] = UInt32(TrampolineWriter.flags(fromMXCSR: raised))
+        vcpu[UInt32.self, BackendState.flagsArePublished] = 1
+    }
+
+    // MARK: finding code
+
+    /// The host address for the vCPU's pc, translating if need be; 0 if nothing can be fetched there.
+    private func lookup(_ vcpu: VCPU, _ companion: Companion) -> UInt64 {
+        let pc = vcpu.pc, context = vcpu.context
+        if let log = options.log { self.log(vcpu, log) }
+        if vcpu[UInt64.self, BackendState.generation] == generationNow, isChaining,
+           let cache = UnsafeMutableRawPointer(bitPattern: UInt(vcpu[UInt64.self, BackendState.jumpCache])) {
+            let entry = (cache + Int(truncatingIfNeeded: pc & UInt64(JumpCache.mask)) &* 8).assumingMemoryBound(to: UInt64.self)
+            if entry[0] == pc { return entry[1] }
+        }
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        acknowledge(vcpu, companion)
+        guard let number = findOrTranslate(pc, context, vcpu, companion) else { return 0 }
+        let host = executableAddress(of: number)
+        remember(pc, host, vcpu)
+        return host
+    }
+
+    private var generationNow: UInt64 { UnsafeMutablePointer(mutating: generationCell).pointee }
+    private let generationCell: UnsafeMutablePointer<UInt64> = {
+        let cell = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+        cell.initialize(to: 0)
+        return cell
+    }()
+
+    private func remember(_ pc: UInt64, _ host: UInt64, _ vcpu: VCPU) {
+        guard isChaining, let cache = UnsafeMutableRawPointer(bitPattern: UInt(vcpu[UInt64.self, BackendState.jumpCache])) else { return }
+        let entry = (cache + Int(truncatingIfNeeded: pc & UInt64(JumpCache.mask)) &* 8).assumingMemoryBound(to: UInt64.self)
+        entry[1] = host
+        entry[0] = pc
+    }
+
+    /// An exit through a link: finds the target and patches the link to go there by itself.
+    private func follow(_ number: Int, _ vcpu: VCPU, _ companion: Companion) -> UInt64 {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        // The tables of a half that the vCPU has just been inside are intact: see `switchHalves`.
+        let half = (number >> 24) & 1, index = number & 0xFF_FFFF
+        let link = halves[half].links.base[index]
+        vcpu.pc = link.target
+        if let log = options.log { self.log(vcpu, log) }
+        acknowledge(vcpu, companion)
+        let before = generation
+        guard let block = findOrTranslate(link.target, vcpu.context, vcpu, companion) else { return 0 }
+        if isChaining, generation == before, half == Int(generation & 1), link.context == vcpu.context { patch(index, to: block) }
+        let host = executableAddress(of: block)
+        return host
+    }
+
+    private var table: UnsafeMutablePointer<BlockTable> { halves + Int(generation & 1) }
+
+    private func executableAddress(of block: Int) -> UInt64 {
+        UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(table.pointee.blocks.base[block].hostStart)
+    }
+
+    private func findOrTranslate(_ pc: UInt64, _ context: UInt64, _ vcpu: VCPU, _ companion: Companion) -> Int? {
+        if let known = table.pointee.find(pc, context) { return known }
+        var limit = Int.max
+        while true {
+            if cursor + Self.blockReserve > firstByte + (Int(generation & 1) + 1) * halfBytes || !table.pointee.hasRoom {
+                switchHalves()
+                acknowledge(vcpu, companion)
+            }
+            translator.translate(at: pc, context: context, limit: limit)
+            if translator.isFetchFault {
+                let end = translator.ranges.first.map { $0.start &+ UInt64(truncatingIfNeeded: $0.length &- 1) } ?? pc
+                vcpu[UInt64.self, StateHeader.faultAddress] = end
+                return nil
+            }
+            if let number = emit(pc, context) { return number }
+            guard translator.instructionCount > 1 else { return nil }
+            limit = max(translator.instructionCount / 2, 1)
+        }
+    }
+
+    // MARK: translating
+
+    /// Lowers the translator's trace into the code buffer; nil if it must be cut shorter.
+    private func emit(_ pc: UInt64, _ context: UInt64) -> Int? {
+        let log = options.log
+        if let log, !log.items.isDisjoint(with: [.inAsm, .op]) { logTrace(log, pc) }
+        if options.optimize { simplify.pointee.run(&translator.arena.pointee) }
+        if let log, log.items.contains(.opOpt) { log.write(IRPrinter.text(of: translator.arena.pointee) + "\n") }
+        let base = mapping.writable.assumingMemoryBound(to: UInt8.self)
+        cursor = (cursor + 15) & ~15
+        let assembler = Assembler(write: base + cursor, limit: base + cursor + Self.blockReserve,
+                                  executableDelta: mapping.executable - mapping.writable)
+        let firstLink = table.pointee.links.count
+        lowering.pointee.linkBase = firstLink | Int(generation & 1) << 24
+        lowering.pointee.run(translator.arena.pointee, assembler)
+        guard !lowering.pointee.failed, !lowering.pointee.a.overflowed, !lowering.pointee.a.outOfRange else { return nil }
+        let end = lowering.pointee.a.cursor - base
+        let number = table.pointee.blocks.count
+        let firstBoundary = table.pointee.boundaries.count
+        for index in 0 ..< lowering.pointee.boundaries.count {
+            let boundary = lowering.pointee.boundaries.base[index]
+            let delta = Int64(bitPattern: boundary.pc &- pc)
+            guard Int64(Int32(truncatingIfNeeded: delta)) == delta else {
+                table.pointee.boundaries.count = firstBoundary
+                return nil
+            }
+            _ = table.pointee.boundaries.append(BoundaryRecord(offset: boundary.offset, pcDelta: Int32(truncatingIfNeeded: delta)))
+        }
+        let ranges = translator.ranges
+        let isSimple = ranges.count == 1
+        let record = BlockRecord(pc: pc, context: context, hostStart: UInt32(cursor), hostEnd: UInt32(end),
+                                 firstBoundary: UInt32(firstBoundary), boundaryCount: UInt32(lowering.pointee.boundaries.count),
+                                 guestLength: isSimple ? UInt32(truncatingIfNeeded: ranges[0].length) : 0, incoming: -1, isAlive: true)
+        _ = table.pointee.blocks.append(record)
+        for index in 0 ..< lowering.pointee.links.count {
+            let link = lowering.pointee.links.base[index]
+            _ = table.pointee.links.append(LinkRecord(target: link.target, context: context, field: UInt32(link.field - base),
+                                                      stub: UInt32(link.stub - base), block: -1, nextIncoming: -1))
+        }
+        if !isSimple || translator.isWritable {
+            snapshots[number] = translator.snapshot()
+            if translator.isWritable { writable.insert(number, translator.ranges) }
+        }
+        table.pointee.insert(number)
+        if isChaining {
+            for index in firstLink ..< table.pointee.links.count {
+                if let known = table.pointee.find(table.pointee.links.base[index].target, context) { patch(index, to: known) }
+            }
+        }
+        counters.blocks += 1
+        counters.guestInstructions += translator.instructionCount
+        counters.guestBytes += translator.byteCount
+        counters.hostBytes += end - cursor
+        if let log, log.items.contains(.outAsm) { logHostCode(log, record) }
+        cursor = end
+        return number
+    }
+
+    // MARK: links
+
+    private func patch(_ link: Int, to block: Int) {
+        let record = table.pointee.links.base + link
+        guard record.pointee.block < 0 else { return }
+        setField(record.pointee.field, to: table.pointee.blocks.base[block].hostStart)
+        record.pointee.block = Int32(truncatingIfNeeded: block)
+        record.pointee.nextIncoming = table.pointee.blocks.base[block].incoming
+        table.pointee.blocks.base[block].incoming = Int32(truncatingIfNeeded: link)
+    }
+
+    private func setField(_ field: UInt32, to target: UInt32) {
+        Assembler.patchRel32(at: mapping.writable + Int(field),
+                             executableAddress: UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(field),
+                             target: UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(target))
+    }
+
+    /// Makes every link to `block` lead to its stub again.
+    private func unlink(_ block: Int) {
+        var link = table.pointee.blocks.base[block].incoming
+        table.pointee.blocks.base[block].incoming = -1
+        while link >= 0 {
+            let record = table.pointee.links.base + Int(link)
+            setField(record.pointee.field, to: record.pointee.stub)
+            record.pointee.block = -1
+            link = record.pointee.nextIncoming
+            record.pointee.nextIncoming = -1
+        }
+    }
+
+    // MARK: invalidation
+
+    public func invalidate(_ range: Range<UInt64>) {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        var any = false
+        for number in 0 ..< table.pointee.blocks.count {
+            let block = table.pointee.blocks.base[number]
+            guard block.isAlive else { continue }
+            let touches = block.guestLength != 0
+                ? CodeRange(start: block.pc, length: Int(block.guestLength)).intersects(range)
+                : snapshots[number].map { $0.intersects(range) } ?? true
+            if touches {
+                remove(number)
+                any = true
+            }
+        }
+        if any { purgeJumpCaches() }
+    }
+
+    public func synchronize(_ range: Range<UInt64>) {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        var any = false
+        for number in writable.blocks(in: range) {
+            guard table.pointee.blocks.base[number].isAlive, let snapshot = snapshots[number] else { continue }
+            if !snapshot.isUnchanged(in: source) {
+                remove(number)
+                any = true
+            }
+        }
+        if any { purgeJumpCaches() }
+    }
+
+    private func remove(_ number: Int) {
+        table.pointee.blocks.base[number].isAlive = false
+        table.pointee.remove(number)
+        unlink(number)
+        if let snapshot = snapshots.removeValue(forKey: number) {
+            writable.remove(number, snapshot.ranges)
+            snapshot.deallocate()
+        }
+    }
+
+    private func purgeJumpCaches() {
+        for entry in vcpus.values {
+            (entry.vcpu?.engineData as? Companion)?.forgetKeys()
+        }
+    }
+
+    /// Begins to fill the other half. Waits until no vCPU can still be inside it.
+    private func switchHalves() {
+        for number in 0 ..< table.pointee.blocks.count where table.pointee.blocks.base[number].isAlive { unlink(number) }
+        purgeJumpCaches()
+        let current = generation
+        for entry in vcpus.values {
+            guard let vcpu = entry.vcpu else { continue }
+            // A vCPU inside code of the generation before this one is bound to leave: all its links are undone.
+            while volatileLoad(vcpu, BackendState.inCode) != 0, vcpu[UInt64.self, BackendState.generation] < current {
+                usleep(100)
+            }
+        }
+        generation &+= 1
+        generationCell.pointee = generation
+        table.pointee.removeAll()
+        for snapshot in snapshots.values { snapshot.deallocate() }
+        snapshots.removeAll()
+        writable = WritableBlocks()
+        cursor = firstByte + Int(generation & 1) * halfBytes
+        counters.flushes += 1
+    }
+
+    private func volatileLoad(_ vcpu: VCPU, _ offset: Int32) -> UInt32 {
+        (vcpu.state + Int(offset)).assumingMemoryBound(to: UInt32.self).pointee
+    }
+
+    /// The vCPU is in the dispatcher: what it holds of older code is dropped.
+    private func acknowledge(_ vcpu: VCPU, _ companion: Companion) {
+        guard vcpu[UInt64.self, BackendState.generation] != generation else { return }
+        vcpu[UInt64.self, BackendState.generation] = generation
+        companion.clearAll()
+        memset(companion.shadowTop, 0xFF, 256)
+        vcpu[UInt64.self, BackendState.shadowStack] = vcpu[UInt64.self, BackendState.shadowTop]
+    }
+
+    // MARK: fork
+
+    public func prepareToFork() {
+        pthread_mutex_lock(lock)
+        forkGate.pointee = 0
+    }
+
+    /// Waits until the child has its own copy of the code, which the parent would otherwise go on changing.
+    public func didForkInParent(childExists: Bool) {
+        var waited = 0
+        while childExists, forkGate.pointee == 0, waited < 2000 {
+            var timeout = timespec(tv_sec: 0, tv_nsec: 1_000_000)
+            _ = withUnsafePointer(to: &timeout) {
+                apus_syscall(Self.futex, Int(bitPattern: forkGate), 0, 0, Int(bitPattern: $0), 0, 0)
+            }
+            waited += 1
+        }
+        pthread_mutex_unlock(lock)
+    }
+
+    public func didForkInChild() {
+        let isSmall = generation == 0 && cursor < 16 << 20
+        let separated = mapping.separate(keeping: isSmall ? cursor : firstByte)
+        forkGate.pointee = 1
+        _ = apus_syscall(Self.futex, Int(bitPattern: forkGate), 1, 1, 0, 0, 0)
+        if let own = mmap(forkGate, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) { _ = own }
+        if !separated || !isSmall { forgetEverything() }
+        pthread_mutex_unlock(lock)
+    }
+
+    /// Starts over with empty tables; only one thread exists.
+    private func forgetEverything() {
+        generation &+= 2
+        generationCell.pointee = generation
+        halves[0].removeAll()
+        halves[1].removeAll()
+        for snapshot in snapshots.values { snapshot.deallocate() }
+        snapshots.removeAll()
+        writable = WritableBlocks()
+        cursor = firstByte + Int(generation & 1) * halfBytes
+    }
+
+    public var statistics: EngineStatistics {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return counters
+    }
+
+    // MARK: logging
+
+    private func log(_ vcpu: VCPU, _ log: TranslationLog) {
+        if log.items.contains(.exec) { log.write("Trace \(hex(vcpu.pc)) [context \(hex(vcpu.context))]\n") }
+        if log.items.contains(.cpu) { log.write(guest.describeState(of: vcpu)) }
+    }
+
+    private func logTrace(_ log: TranslationLog, _ pc: UInt64) {
+        if log.items.contains(.inAsm) {
+            var text = "IN: \(hex(pc))\n"
+            var done = 0
+            for range in translator.ranges {
+                var address = range.start
+                while address &- range.start < UInt64(truncatingIfNeeded: range.length), done < translator.bytes.count,
+                      let base = translator.bytes.baseAddress {
+                    let window = CodeWindow(bytes: base + done, count: translator.bytes.count - done)
+                    let line = guest.disassemble(window, at: address)
+                    guard line.length > 0 else { break }
+                    text += "\(hex(address)):  \(line.text)\n"
+                    address &+= UInt64(truncatingIfNeeded: line.length)
+                    done += line.length
+                }
+            }
+            log.write(text + "\n")
+        }
+        if log.items.contains(.op) { log.write("OP:\n" + IRPrinter.text(of: translator.arena.pointee) + "\n") }
+    }
+
+    private func logHostCode(_ log: TranslationLog, _ record: BlockRecord) {
+        var text = "OUT: [size=\(record.hostEnd - record.hostStart)]\n"
+        let base = mapping.executable + Int(record.hostStart)
+        var offset = 0
+        for index in 0 ..< Int(record.boundaryCount) {
+            let boundary = table.pointee.boundaries.base[Int(record.firstBoundary) + index]
+            let isLast = index + 1 == Int(record.boundaryCount)
+            let end = isLast ? Int(record.hostEnd - record.hostStart) : Int(table.pointee.boundaries.base[Int(record.firstBoundary) + index + 1].offset)
+            text += "  -- guest addr \(hex(record.pc &+ UInt64(bitPattern: Int64(boundary.pcDelta))))\n"
+            offset = Int(boundary.offset)
+            var line = "\(hex(UInt64(UInt(bitPattern: base + offset)))): "
+            while offset < end {
+                let byte = base.load(fromByteOffset: offset, as: UInt8.self)
+                line += (byte < 16 ? "0" : "") + String(byte, radix: 16) + " "
+                offset += 1
+            }
+            text += line + "\n"
+        }
+        log.write(text + "\n")
+    }
+
+    private func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
+}

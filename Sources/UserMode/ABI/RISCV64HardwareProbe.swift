@@ -1,0 +1,33 @@
+import RISCV
+
+// riscv_hwprobe(2) (`Documentation/arch/riscv/hwprobe.rst`, `asm/hwprobe.h`): what the CPU model can do.
+extension RISCV64LinuxABI {
+    /// The bits of `RISCV_HWPROBE_KEY_IMA_EXT_0`.
+    private static let extensionBits: [(bit: UInt64, extensions: Extensions)] = [
+        (0, [.f, .d]), (1, .c), (3, .zba), (4, .zbb), (5, .zbs), (7, .zbc), (28, .zfhmin), (29, .zihintntl), (32, .zfa),
+        (35, .zicond), (36, .zihintpause), (43, .zca), (44, .zcb), (45, .zcd), (48, .zawrs),
+    ]
+
+    /// The value of `key`, or nil if Linux 6.12 does not know the key.
+    public func hardwareProbe(_ key: Int64) -> UInt64? {
+        switch key {
+        // Vendor, architecture and implementation numbers.
+        case 0, 1, 2: 0
+        // Base behaviour: IMA.
+        case 3: model.extensions.isSuperset(of: [.m, .a]) ? 1 : 0
+        case 4:
+            RISCV64LinuxABI.extensionBits.reduce(0) { bits, row in
+                model.extensions.isSuperset(of: row.extensions) ? bits | 1 &<< row.bit : bits
+            }
+        // Misaligned scalar accesses are fast: the old key, and the new one.
+        case 5, 9: 3
+        // No zicboz.
+        case 6: 0
+        // The highest user address.
+        case 7: 0x3f_ffff_ffff
+        // Frequency of the time counter.
+        case 8: 10_000_000
+        default: nil
+        }
+    }
+}

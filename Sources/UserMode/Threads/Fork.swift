@@ -1,0 +1,164 @@
+// New processes: fork, and vfork in its true form.
+//
+// Fork. The host's C library forks, so that its own locks are consistent in the child; requests that it has no words
+// for (namespaces, other exit signals) use the raw system call. Whoever forks holds every lock of Apus, in this order:
+// ThreadTable, SignalTable, GuestMemory, then those of the engine. Nobody may take them in another order.
+//
+// Vfork. The child runs on Apus's memory while its parent's thread sleeps in the host kernel: it has a host stack and a
+// vCPU of its own, but the parent's thread-local storage, so that for the host's C library it *is* that thread. What is
+// per process and kept in Apus's memory it gets as a copy: signal dispositions and the table of threads (through a
+// Process of its own). What the kernel keeps per process it has anyway. It leaves only by exec or exit; if it is killed
+// while it holds a lock of Apus, other threads of the parent may wait for that lock forever (the window is a few
+// instructions of a system call handler).
+
+import CHost
+import Glibc
+import Host
+import Translation
+
+extension Process {
+    /// Takes all locks that a forked child needs to find consistent.
+    func willFork() {
+        threads.willFork()
+        signals.willFork()
+        memory.willFork()
+    }
+
+    /// Releases them, in the parent or in the child.
+    func didFork() {
+        memory.didFork()
+        signals.didFork()
+        threads.didFork()
+    }
+}
+
+enum Fork {
+    /// clone without CLONE_VM.
+    static func fork(_ call: SystemCall, _ request: CloneRequest) -> SystemCallResult {
+        let process = call.process, thread = call.thread
+        GuestThread.blockAll()
+        if thread.inbox.isOccupied {
+            // Delivered first, or it would come to both.
+            thread.callNotEntered = true
+            return .restart
+        }
+        let plain = request.flags & ~CloneFlags.emulated == 0 && request.exitSignal == SIGCHLD
+        process.willFork()
+        process.engine.prepareToFork()
+        let pid: Int64
+        if plain {
+            let result = Glibc.fork()
+            pid = result < 0 ? -Int64(errno) : Int64(result)
+        } else {
+            let flags = request.flags & ~CloneFlags.emulated & 0xffff_ffff | UInt64(UInt32(bitPattern: request.exitSignal))
+            pid = Int64(apus_fork(flags, nil, nil))
+        }
+        if pid == 0 {
+            becomeChild(process, thread, request)
+            return .registersReplaced
+        }
+        process.engine.didForkInParent(childExists: pid > 0)
+        process.didFork()
+        thread.applyMask()
+        guard pid > 0 else { return .value(pid) }
+        if request.has(CloneFlags.parentSetTID) {
+            _ = thread.write(tid: Int32(truncatingIfNeeded: pid), at: request.parentTID, process.memory)
+        }
+        if request.has(CloneFlags.pidfd) { storePidfd(thread, pid, request) }
+        return .value(pid)
+    }
+
+    private static func storePidfd(_ thread: GuestThread, _ pid: Int64, _ request: CloneRequest) {
+        let descriptor = directCall(SYS_pidfd_open, pid, 0)
+        _ = thread.write(tid: Int32(truncatingIfNeeded: descriptor), at: request.pidfd, thread.process.memory)
+    }
+
+    private static func becomeChild(_ process: Process, _ thread: GuestThread, _ request: CloneRequest) {
+        thread.tid = Int32(truncatingIfNeeded: directCall(SYS_gettid))
+        thread.inbox.clear()
+        thread.robustList = 0
+        thread.clearChildTID = request.has(CloneFlags.childClearTID) ? request.childTID : 0
+        process.didFork()
+        process.threads.reset(to: thread)
+        process.engine.didForkInChild()
+        if request.has(CloneFlags.childSetTID) { _ = thread.write(tid: thread.tid, at: request.childTID, process.memory) }
+        if request.has(CloneFlags.clearSignalHandlers) { process.signals.clearHandlers() }
+        process.abi.startChild(thread.vcpu, stack: request.stack, tls: request.newTLS)
+        apus_atomic_store_i32(thread.pending, 0)
+        thread.applyMask()
+    }
+}
+
+/// What a vfork child needs on its new host stack.
+private final class VforkStart {
+    let thread: GuestThread
+    let request: CloneRequest
+
+    init(thread: GuestThread, request: CloneRequest) {
+        self.thread = thread
+        self.request = request
+    }
+
+    /// The life of the child; all signals are blocked at first.
+    func run() {
+        thread.enter()
+        thread.process.threads.insert(thread)
+        if request.has(CloneFlags.clearSignalHandlers) { thread.process.signals.clearHandlers() }
+        RunLoop.run(thread)
+        directCall(SYS_exit_group, 127)
+    }
+}
+
+enum Vfork {
+    private static let hostStackSize = 1 << 20
+    private static let slots: Range<Int32> = 0 ..< 8
+
+    /// clone with CLONE_VM and CLONE_VFORK: returns in the parent when the child has executed a program or ended.
+    static func vfork(_ call: SystemCall, _ request: CloneRequest) -> SystemCallResult {
+        let process = call.process, parent = call.thread
+        GuestThread.blockAll()
+        if parent.inbox.isOccupied {
+            parent.callNotEntered = true
+            return .restart
+        }
+        defer { parent.applyMask() }
+        guard let stack = HostMemory.map(hostStackSize, PROT_READ | PROT_WRITE, reserve: false) else { return .error(EAGAIN) }
+        defer { HostMemory.unmap(stack, hostStackSize) }
+        HostMemory.protect(stack, HostMemory.pageSize, PROT_NONE)
+
+        let sharesHandlers = request.has(CloneFlags.signalHandlers)
+        let childProcess = process.sharingMemory(signals: sharesHandlers ? process.signals : SignalTable(copying: process.signals))
+        let vcpu = process.engine.makeVCPU()
+        vcpu.copyGuestState(from: parent.vcpu)
+        process.abi.startChild(vcpu, stack: request.stack, tls: request.newTLS)
+        let child = GuestThread(process: childProcess, vcpu: vcpu, signalMask: parent.signalMask)
+        child.alternateStack = parent.alternateStack
+        let start = VforkStart(thread: child, request: request)
+
+        let dropped = CloneFlags.setTLS | CloneFlags.detached | CloneFlags.signalHandlers | CloneFlags.clearSignalHandlers
+        let flags = request.flags & ~dropped & 0xffff_ffff | UInt64(UInt32(bitPattern: request.exitSignal))
+        func pointer(_ address: UInt64) -> UnsafeMutablePointer<Int32>? {
+            address == 0 ? nil : process.memory.host(address).assumingMemoryBound(to: Int32.self)
+        }
+        // The thread-local slots are the child's until it is gone.
+        let saved = slots.map { apus_thread_get($0) }
+        let pid = withExtendedLifetime(start) {
+            apus_vfork(flags, stack + hostStackSize, { argument in
+                guard let argument else { return }
+                Unmanaged<VforkStart>.fromOpaque(argument).takeUnretainedValue().run()
+            }, Unmanaged.passUnretained(start).toOpaque(),
+            pointer(request.has(CloneFlags.pidfd) ? request.pidfd : request.parentTID), pointer(request.childTID))
+        }
+        for (slot, value) in zip(slots, saved) { apus_thread_set(slot, value) }
+        child.executionBuffers.free()
+        return .value(Int64(pid))
+    }
+}
+
+extension Process {
+    /// A process that shares everything but signal dispositions and threads: a vfork child.
+    func sharingMemory(signals: SignalTable) -> Process {
+        Process(options: options, abi: abi, engine: engine, memory: memory, signals: signals, threads: ThreadTable(),
+                paths: paths, image: image)
+    }
+}

@@ -1,0 +1,7 @@
+# guest only
+# What the guest sees of the machine and of itself.
+uname -m; [ "$(arch)" = "$(uname -m)" ] && echo arch agrees; getconf LONG_BIT; python3 -c 'import platform, sys, sysconfig; print(platform.machine(), sys.byteorder, sysconfig.get_platform())'
+tr '\0' ' ' < /proc/self/cmdline; echo; readlink /proc/self/exe | sed 's/.*\(\/usr\/bin\/\)/\1/'; cat /proc/self/comm; grep -c -m1 '^isa.*rv64' /proc/cpuinfo; [ "$(grep -c '^processor' /proc/cpuinfo)" -ge 1 ] && echo processors
+grep -c '\[stack\]' /proc/self/maps; grep -c '\[heap\]' /proc/self/maps; grep -q 'ld-linux-riscv64' /proc/self/maps && echo the loader is mapped; grep -q x86_64 /proc/self/maps && echo host libraries show; grep -qi apus /proc/self/maps && echo apus shows; awk '{ split($1, r, "-"); if (length(r[2]) > 12) bad = 1 } END { print bad ? "beyond" : "inside", "the address space" }' /proc/self/maps
+file -bL "$(readlink /proc/self/exe)" | cut -d, -f1,2; LD_SHOW_AUXV=1 /usr/bin/true | grep -c -E 'AT_(PHDR|ENTRY|BASE|RANDOM|EXECFN|SYSINFO_EHDR|PAGESZ|HWCAP):'; LD_SHOW_AUXV=1 /usr/bin/true | grep -E 'AT_PAGESZ' | awk '{ print $2 }'; grep -c ^VmRSS /proc/self/status; wc -w < /proc/self/stat; ls /proc/self/fd | head -3 | paste -sd' '; ls /proc/self/task | wc -l; perl -e 'print "$^O ", length(pack("p", "x")), "\n"'; gcc -dumpmachine
+echo 'int main(void) { return __riscv_xlen; }' > x.c; gcc x.c -o x; ./x; echo $?; [ "$$" = "$(cut -d' ' -f4 < /proc/self/stat)" ] && echo parent agrees
