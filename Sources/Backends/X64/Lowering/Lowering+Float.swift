@@ -72,54 +72,30 @@ extension Lowering {
     }
 
     private mutating func lowerFMA(_ op: Op, _ mode: FloatMode, _ double: Bool) {
-        let x = useFloat(op.a), y = useFloat(op.b)
-        let z = useFloat(op.c)
-        // target = x; target = ±(y × target) ± z, or the forms whose target is the addend or the other factor
-        let target = defineFloat(reusing: op.a)
-        enum Form { case f213, f231, f132 }
-        let form: Form
-        if target == z, target != x, target != y {
-            form = .f231
-        } else if target == y, target != x {
-            form = .f132
-        } else {
-            form = .f213
-        }
+        let x = useFloat(op.a), y = useFloat(op.b), z = useFloat(op.c)
         let p = mode.negateProduct, n = mode.negateAddend
-        let instruction: AVX3
-        switch form {
-        case .f213:
-            instruction = double
-                ? (p ? (n ? .vfnmsub213sd : .vfnmadd213sd) : (n ? .vfmsub213sd : .vfmadd213sd))
-                : (p ? (n ? .vfnmsub213ss : .vfnmadd213ss) : (n ? .vfmsub213ss : .vfmadd213ss))
-        case .f231:
-            instruction = double
-                ? (p ? (n ? .vfnmsub231sd : .vfnmadd231sd) : (n ? .vfmsub231sd : .vfmadd231sd))
-                : (p ? (n ? .vfnmsub231ss : .vfnmadd231ss) : (n ? .vfmsub231ss : .vfmadd231ss))
-        case .f132:
-            instruction = double
-                ? (p ? (n ? .vfnmsub132sd : .vfnmadd132sd) : (n ? .vfmsub132sd : .vfmadd132sd))
-                : (p ? (n ? .vfnmsub132ss : .vfnmadd132ss) : (n ? .vfmsub132ss : .vfmadd132ss))
-        }
+        let instruction: AVX3 = double
+            ? (p ? (n ? .vfnmsub213sd : .vfnmadd213sd) : (n ? .vfmsub213sd : .vfmadd213sd))
+            : (p ? (n ? .vfnmsub213ss : .vfnmadd213ss) : (n ? .vfmsub213ss : .vfmadd213ss))
+        // Every operand survives for the slow case: a NaN result, for the host does not call zero times infinity
+        // invalid if the addend is a quiet NaN.
+        let target = takeFloat()
         withRounding(mode) { me in
-            switch form {
-            case .f213:
-                if target == z, target != x {
-                    // The addend would be overwritten by the first factor: compute beside it.
-                    let work = me.takeFloat()
-                    me.a.vmovaps(work, x)
-                    me.a.avx(instruction, work, y, z)
-                    me.a.vmovaps(target, work)
-                } else {
-                    if target != x { me.a.vmovaps(target, x) }
-                    me.a.avx(instruction, target, y, z)
-                }
-            case .f231: me.a.avx(instruction, target, x, y)
-            case .f132: me.a.avx(instruction, target, z, x)
-            }
+            me.a.vmovaps(target, x)
+            me.a.avx(instruction, target, y, z)
         }
-        isBoxed[index] = isBoxed[Int(form == .f231 ? op.c : form == .f132 ? op.b : op.a)]
-        canonicalize(target, op.type, mode)
+        a.avx(double ? .vucomisd : .vucomiss, target, target)
+        var code = ColdCode(.slowFloat)
+        code.jump = a.jccForward(.p)
+        code.x = 16 &+ x.rawValue
+        code.y = 16 &+ y.rawValue
+        code.z = 16 &+ z.rawValue
+        code.imm = Int64(index)
+        code.aux = UInt16(16 &+ target.rawValue)
+        code.resume = a.cursor
+        cold.append(code)
+        isBoxed[index] = isBoxed[Int(op.a)]
+        deliver(target)
     }
 
     mutating func lowerFloatMinMax(_ op: Op) {

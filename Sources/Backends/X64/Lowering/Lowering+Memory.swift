@@ -99,9 +99,13 @@ extension Lowering {
             checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access)
         }
         switch op.type {
-        case .f64: a.vmovsd(memory, useFloat(op.b))
-        case .f32: a.vmovss(memory, useFloat(op.b))
-        case .f16: a.vpextr(.b16, memory, useFloat(op.b), lane: 0)
+        case .f16, .f32, .f64:
+            // The access may be narrower than the value: a boxed number is stored without its box.
+            switch access.bytes {
+            case 2: a.vpextr(.b16, memory, useFloat(op.b), lane: 0)
+            case 4: a.vmovss(memory, useFloat(op.b))
+            default: a.vmovsd(memory, useFloat(op.b))
+            }
         case .v128, .v256, .none: failed = true
         default:
             let s = accessSize(access)
