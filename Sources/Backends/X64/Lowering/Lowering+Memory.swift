@@ -202,11 +202,16 @@ extension Lowering {
         a.mov(.b64, .rax, Self.mem(StateHeader.reservationAddress))
         a.mov(.b64, Self.mem(StateHeader.reservationAddress), imm: -1)
         a.alu(.cmp, .b64, .rax, address)
-        let failure = a.jccShort(.ne)
+        let match = a.jccShort(.e)
+        // The page must be writable even then: this faults or changes nothing; rsp is not 0.
+        a.lockAlu(.or, s, memory, imm: 0)
+        a.test(.b64, .rsp, .rsp)
+        let failure = a.jmpShort()
+        a.bind(match)
         a.mov(.b64, .rax, Self.mem(StateHeader.reservationValue))
         a.lockCmpxchg(s, memory, value)
         a.bind(failure)
-        // The flags of either comparison say how it went.
+        // The flags of the test or the exchange say how it went.
         a.setcc(.ne, .rax)
         a.movzx(.rax, .rax, from: .b8)
         deliver(.rax)
