@@ -33,7 +33,7 @@ let package = Package(
         .testTarget(name: "UserModeTests", dependencies: ["UserMode"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"]),
         .testTarget(name: "LayoutTests"),
-        .testTarget(name: "X64Tests", dependencies: ["X64"]),
+        .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
         .target(name: "TraceFuzzing", dependencies: ["IR", "IRPasses", "Translation"], path: "Tests/TraceFuzzing"),
