@@ -37,8 +37,8 @@ public final class TraceMachine {
         for slot in 0 ..< Self.integers { vcpu[UInt64.self, Self.integer(slot)] = random.corner() }
         for slot in 0 ..< 32 { vcpu[UInt64.self, Self.float(slot)] = random.floatSlot() }
         vcpu[UInt64.self, Self.integer(Self.baseSlot)] = UInt64(UInt(bitPattern: memory))
-        // Not canonical: no processor maps it.
-        vcpu[UInt64.self, Self.integer(Self.wildSlot)] = 0x4000_0000_0000_0000
+        // Below what any process may map.
+        vcpu[UInt64.self, Self.integer(Self.wildSlot)] = 0x800
         for offset in stride(from: 0, to: Self.memoryBytes, by: 8) {
             memory.storeBytes(of: random.corner(), toByteOffset: offset, as: UInt64.self)
         }
