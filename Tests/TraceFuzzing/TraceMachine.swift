@@ -13,7 +13,7 @@ public final class TraceMachine {
     public static let wildSlot = 11
 
     public static let layout = StateLayout(
-        guestBytes: 32 * 8, hotIntegers: [1, 2, 5, 10, 11, 12, 13, 14, 15, 8, 9].map(integer), hotFloats: [float(0), float(1)])
+        guestBytes: 32 * 8, hotIntegers: [1, 2, 5, 10, 11, 12, 13, 14, 15, 8, 9].map(integer), hotFloats: [0, 1, 2, 3, 4, 5].map(float))
 
     public static func integer(_ slot: Int) -> Int32 { Int32(-128 + 8 * slot) }
     public static func float(_ slot: Int) -> Int32 { StateHeader.guestStart + Int32(8 * slot) }
