@@ -280,7 +280,8 @@ public struct RandomTrace {
         let type = integerType()
         let condition = random.pick(Condition.allCases)
         let a = any(type)
-        x.branch(condition, a, any(type), to: 0x2000 + UInt64(random.below(16)) * 4)
+        // Forward: a branch back would end the block.
+        x.branch(condition, a, any(type), to: 0x7e00_0000_0000 + UInt64(random.below(16)) * 4)
     }
 
     /// An even address: engines may keep odd ones for themselves as keys that never match.
