@@ -15,11 +15,7 @@ enum SlowFloat {
         var flags: UInt32 = 0
         let result = evaluate(Opcode(rawValue: UInt8(truncatingIfNeeded: descriptor)) ?? .fadd, type, source,
                               UInt16(truncatingIfNeeded: aux), arguments[0], arguments[1], arguments[2], &flags)
-<<<<<<< HEAD
         // What is known to be boxed stays so on this path too.
-=======
-        // A single-precision result is boxed, as translated code may take for granted of its operands' sake.
->>>>>>> interp
         arguments[0] = type == .f32 ? result | 0xFFFF_FFFF_0000_0000 : result
         let control = state.load(fromByteOffset: Int(BackendState.guestMXCSR), as: UInt32.self)
         let raised = UInt32(TrampolineWriter.mxcsr(fromFlags: UInt8(truncatingIfNeeded: flags & 31)))
