@@ -24,6 +24,8 @@ let package = Package(
         .executableTarget(name: "apus", dependencies: [
             "Registry", "UserMode", "Translation", "Host",
         ]),
+        .executableTarget(name: "apus-differential", dependencies: ["RISCV", "Translation", "IR", "Interpreter", "X64", "Host"],
+                          path: "Tests/Differential", exclude: ["Guest"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"]),
