@@ -28,7 +28,7 @@ let package = Package(
                           path: "Tests/Differential", exclude: ["Guest"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
-        .testTarget(name: "UserModeTests", dependencies: ["UserMode"]),
+        .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
