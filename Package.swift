@@ -27,7 +27,9 @@ let package = Package(
         .executableTarget(name: "apus", dependencies: [
             "Registry", "UserMode", "Translation", "Host",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        ]),
+        ],
+            // Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
+            linkerSettings: [.unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims"], .when(configuration: .release))]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "UserModeTests", dependencies: ["UserMode"]),
