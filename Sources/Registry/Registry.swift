@@ -1,1 +1,44 @@
-// Filled by later steps.
+import Interpreter
+import RISCV
+import Translation
+import UserMode
+#if arch(x86_64)
+import X64
+#endif
+
+/// The lists of what this Apus can do: the only place that names guests and engines.
+public enum Registry {
+    /// Guests of user mode.
+    public static let guests: [UserGuest] = [
+        UserGuest(
+            name: "riscv64", summary: "RISC-V, 64 bits, little endian", machine: 243,
+            model: DataModel(wordSize: 8, bigEndian: false),
+            cpus: { CPUModel.all.map { ($0.name, $0.summary) } }, features: { CPUModel.features }
+        ) { (cpu: String?) throws(UserModeError) -> any GuestABI in
+            guard let cpu else { return RISCV64LinuxABI(model: .default) }
+            do throws(CPUModelError) {
+                return RISCV64LinuxABI(model: try CPUModel(parsing: cpu))
+            } catch {
+                throw UserModeError(error.description)
+            }
+        },
+    ]
+
+    /// Engines, the preferred one first.
+    public static let engines: [UserEngine] = {
+        var list: [UserEngine] = []
+        #if arch(x86_64)
+        list.append(UserEngine(name: "x64", summary: "translates to x86-64 code") { guest, source, options throws(UserModeError) in
+            var problem = ""
+            guard let engine = X64Engine(guest: guest, source: source, options: options, problem: &problem) else {
+                throw UserModeError("engine 'x64': \(problem)")
+            }
+            return engine
+        })
+        #endif
+        list.append(UserEngine(name: "interpreter", summary: "interprets the intermediate representation, on any host") {
+            guest, source, options in InterpreterEngine(guest: guest, source: source, options: options)
+        })
+        return list
+    }()
+}

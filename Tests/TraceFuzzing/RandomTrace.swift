@@ -14,6 +14,8 @@ public struct RandomTrace {
         public var faults = true
         /// Values made by one instruction are used by later ones.
         public var crossing = true
+        /// The address of the first instruction.
+        public var start: UInt64 = 0x1000
         public init() {}
     }
 
@@ -38,7 +40,7 @@ public struct RandomTrace {
     }
 
     private mutating func generate() {
-        var pc: UInt64 = 0x1000
+        var pc = options.start
         for _ in 0 ..< 1 + random.below(options.instructions) {
             x.instruction(at: pc, length: 4)
             pc += 4
@@ -90,6 +92,10 @@ public struct RandomTrace {
     // MARK: instructions
 
     private mutating func operation() {
+        if random.below(40) == 0 {
+            helper()
+            return
+        }
         switch random.below(options.floats ? 16 : 10) {
         case 0 ..< 5: integerOperation()
         case 5: conversion()
@@ -119,6 +125,33 @@ public struct RandomTrace {
         ])
         let a = any(type)
         note(x.binary(code, a, any(type)))
+    }
+
+    private mutating func helper() {
+        switch random.below(4) {
+        case 0:
+            let a = any(.i64), b = any(.i64)
+            note(x.helper(Self.mixing, .pure, a, b, any(.i64)))
+        case 1: note(x.helper(Self.reading, .readsState, any(.i64)))
+        case 2:
+            putBegun = true
+            note(x.helper(Self.writing, [.readsState, .writesState], any(.i64)))
+        default: note(x.helper(Self.mixing, .pure))
+        }
+    }
+
+    private static let mixing = HelperTable.register { _, a, b, c in (a &* 3 ^ b) &+ c }
+    private static let reading = HelperTable.register { state, a, _, _ in
+        a ^ state.load(fromByteOffset: Int(TraceMachine.integer(13)), as: UInt64.self)
+            &+ state.load(fromByteOffset: Int(TraceMachine.integer(20)), as: UInt64.self)
+            &+ state.load(fromByteOffset: Int(TraceMachine.float(1)), as: UInt64.self)
+    }
+    private static let writing = HelperTable.register { state, a, _, _ in
+        let old = state.load(fromByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)
+        state.storeBytes(of: a, toByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)
+        state.storeBytes(of: ~a, toByteOffset: Int(TraceMachine.integer(21)), as: UInt64.self)
+        state.storeBytes(of: a, toByteOffset: Int(TraceMachine.float(0)), as: UInt64.self)
+        return old
     }
 
     private mutating func conversion() {

@@ -9,13 +9,14 @@ public struct UserGuest: Sendable {
     public let machine: UInt16
     public let model: DataModel
     /// CPU models, default first, and feature switches, as `-cpu` takes them.
-    public let cpus: [(name: String, summary: String)]
-    public let features: [(name: String, supported: Bool)]
+    public let cpus: @Sendable () -> [(name: String, summary: String)]
+    public let features: @Sendable () -> [(name: String, supported: Bool)]
     /// The Linux ABI on the CPU that `-cpu` names; nil: the default CPU.
     public let makeABI: @Sendable (_ cpu: String?) throws(UserModeError) -> any GuestABI
 
-    public init(name: String, summary: String, machine: UInt16, model: DataModel, cpus: [(name: String, summary: String)],
-                features: [(name: String, supported: Bool)],
+    public init(name: String, summary: String, machine: UInt16, model: DataModel,
+                cpus: @escaping @Sendable () -> [(name: String, summary: String)],
+                features: @escaping @Sendable () -> [(name: String, supported: Bool)],
                 makeABI: @escaping @Sendable (_ cpu: String?) throws(UserModeError) -> any GuestABI) {
         self.name = name
         self.summary = summary
@@ -31,10 +32,11 @@ public struct UserGuest: Sendable {
 public struct UserEngine: Sendable {
     public let name: String
     public let summary: String
-    /// Nil if this host cannot run it.
-    public let make: @Sendable (any Guest, any CodeSource, EngineOptions) -> (any Engine)?
+    /// Throws if this host cannot run it.
+    public let make: @Sendable (any Guest, any CodeSource, EngineOptions) throws(UserModeError) -> any Engine
 
-    public init(name: String, summary: String, make: @escaping @Sendable (any Guest, any CodeSource, EngineOptions) -> (any Engine)?) {
+    public init(name: String, summary: String,
+                make: @escaping @Sendable (any Guest, any CodeSource, EngineOptions) throws(UserModeError) -> any Engine) {
         self.name = name
         self.summary = summary
         self.make = make

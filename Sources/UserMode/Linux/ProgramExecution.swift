@@ -190,7 +190,7 @@ struct Execution {
         for variable in request.environment {
             if Self.isLoaderVariable(variable) {
                 let text = String(decoding: variable.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-                line += ["-E", text]
+                line += ["--setenv", text]
             } else {
                 environment.append(variable)
             }

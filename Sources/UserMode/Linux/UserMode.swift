@@ -58,15 +58,13 @@ public enum UserMode {
             guard let row = engines.first(where: { $0.name == name }) else {
                 throw UserModeError("unknown engine '\(name)' (known: \(engines.map(\.name).joined(separator: ", ")))")
             }
-            guard let engine = row.make(guest, memory, options.engineOptions) else {
-                throw UserModeError("engine '\(name)' does not run on this host")
-            }
-            return engine
+            return try row.make(guest, memory, options.engineOptions)
         }
+        var reason = UserModeError("no engine runs on this host")
         for row in engines {
-            if let engine = row.make(guest, memory, options.engineOptions) { return engine }
+            do { return try row.make(guest, memory, options.engineOptions) } catch { reason = error }
         }
-        throw UserModeError("no engine runs on this host")
+        throw reason
     }
 
     /// `-d page`: the address space at the start.

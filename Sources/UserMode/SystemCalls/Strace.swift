@@ -14,25 +14,7 @@ final class SystemCallTrace: Sendable {
             write = log.write
             return
         }
-        var descriptor: Int32 = 2
-        if let file = options.logFile {
-            let opened = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-            if opened >= 0 {
-                // Out of the way of the guest's own descriptors.
-                let high = fcntl(opened, F_DUPFD_CLOEXEC, 512)
-                descriptor = high >= 0 ? high : opened
-                if high >= 0 { Glibc.close(opened) }
-                PrivateDescriptors.add(descriptor)
-            }
-        }
-        let target = Int(descriptor)
-        write = { line in
-            var line = line
-            line.withUTF8 { bytes in
-                guard let base = bytes.baseAddress else { return }
-                _ = apus_syscall(Int(SYS_write), target, Int(bitPattern: base), bytes.count, 0, 0, 0)
-            }
-        }
+        write = UserLog.writer(options.logFile)
     }
 
     /// Calls that do not come back to have a result shown.
