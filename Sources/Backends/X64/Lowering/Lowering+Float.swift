@@ -14,9 +14,14 @@ extension Lowering {
 
     private func operand(_ memory: Mem) -> Mem { memory }
 
-    /// Emits `body` with MXCSR set to the op's rounding if that is not the resident one. Scratch rax is taken.
-    private mutating func withRounding(_ mode: FloatMode, _ body: (inout Lowering) -> Void) {
+    /// The temporary that `withRounding` needs. Code that jumps around it must take it before the jump, since making
+    /// room may store a value that is needed on both paths.
+    private mutating func roundingTemporary(_ mode: FloatMode) -> GPR? { mode.resident ? nil : takeInteger() }
+
+    /// Emits `body` with MXCSR set to the op's rounding if that is not the resident one.
+    private mutating func withRounding(_ mode: FloatMode, _ reserved: GPR? = nil, _ body: (inout Lowering) -> Void) {
         guard !mode.resident else { return body(&self) }
+        let temporary = reserved ?? takeInteger()
         let control: UInt32 = switch mode.rounding { case .towardZero: 0x6000; case .down: 0x2000; case .up: 0x4000; default: 0 }
         let scratch = Self.mem(BackendState.controlScratch)
         a.vstmxcsr(scratch)
@@ -24,7 +29,6 @@ extension Lowering {
         if control != 0 { a.alu(.or, .b32, scratch, imm: Int32(control)) }
         a.vldmxcsr(scratch)
         body(&self)
-        let temporary = takeInteger()
         a.vstmxcsr(scratch)
         a.alu(.and, .b32, scratch, imm: ~0x6000)
         a.mov(.b32, temporary, Self.mem(BackendState.residentRounding))
@@ -194,6 +198,7 @@ extension Lowering {
             cold.append(code)
             return deliver(result)
         }
+        let temporary = truncates ? nil : roundingTemporary(mode)
         // Unsigned: 0 ≤ x < 2ʷ⁻¹ (i64) or 2³² (i32) goes through a signed 64-bit conversion, the rest out of line.
         let limit: ConstantPool.Slot = op.type == .i64 ? (double ? .two63Double : .two63Single) : (double ? .two32Double : .two32Single)
         if op.type == .i32, !truncates {
@@ -212,7 +217,7 @@ extension Lowering {
         if truncates || mode.resident {
             a.convert(convert, .b64, result, value)
         } else {
-            withRounding(mode) { $0.a.convert(convert, .b64, result, value) }
+            withRounding(mode, temporary) { $0.a.convert(convert, .b64, result, value) }
         }
         finishSlow(op, result: result.rawValue)
         deliver(result)
@@ -261,7 +266,7 @@ extension Lowering {
         let convert: IntegerToFloat = double ? .vcvtsi2sd : .vcvtsi2ss
         if !mode.signed, source == .i64 {
             let value = use(op.a)
-            let target = takeFloat()
+            let target = takeFloat(), temporary = roundingTemporary(mode)
             a.test(.b64, value, value)
             var code = ColdCode(.slowFloat)
             code.jump = a.jccForward(.s)
@@ -271,7 +276,7 @@ extension Lowering {
             code.imm = Int64(index)
             code.aux = UInt16(16 &+ target.rawValue)
             emitOnes(target, double)
-            withRounding(mode) { $0.a.convert(convert, .b64, target, target, value) }
+            withRounding(mode, temporary) { $0.a.convert(convert, .b64, target, target, value) }
             code.resume = a.cursor
             cold.append(code)
             isBoxed[index] = true
