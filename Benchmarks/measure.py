@@ -87,9 +87,9 @@ def own_workloads():
     yield Workload("sort", REAL, "/usr/bin/sort", "--parallel=1", "-k2", f"{d}/text2")
     yield Workload("grep", REAL, "/usr/bin/grep", "-cE", r"(self|cls)\.[a-z_]+\(.*(None|True).*\)$", f"{d}/text10")
     yield Workload("sqlite-index", REAL, "/usr/bin/sqlite3", "-batch", "-init", "/dev/null", ":memory:", stdin=f"{p}/queries.sql")
-    yield Workload("cc1plus", REAL, "/usr/libexec/gcc/riscv64-linux-gnu/14/cc1plus", "-quiet", "-O2", "-march=rv64gc", "-mabi=lp64d", "-isystem", "{root}/usr/include/c++/14",
+    yield Workload("cc1plus", REAL, "/usr/libexec/gcc/riscv64-linux-gnu/14/cc1plus", "-quiet", "-fsyntax-only", "-march=rv64gc", "-mabi=lp64d", "-isystem", "{root}/usr/include/c++/14",
                    "-isystem", "{root}/usr/include/riscv64-linux-gnu/c++/14", "-isystem", "{root}/usr/lib/gcc/riscv64-linux-gnu/14/include",
-                   "-isystem", "{root}/usr/include/riscv64-linux-gnu", "-isystem", "{root}/usr/include", f"{p}/virtual.cpp", "-o", "-", native=False)
+                   "-isystem", "{root}/usr/include/riscv64-linux-gnu", "-isystem", "{root}/usr/include", f"{p}/virtual.cpp", native=False)
 
 
 def measure(runner, w):

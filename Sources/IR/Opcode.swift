@@ -14,6 +14,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 
     // Integer arithmetic, wrapping
     case add, sub, mul
+    // Those below, to `remS`, and the carry-less products exist in i32 and i64 only: guests widen narrower operands.
     /// The upper half of the double-width product: unsigned, signed, signed × unsigned.
     case mulHighU, mulHighS, mulHighSU
     /// Division by zero gives all ones; `Int.min / -1` gives `Int.min`.
@@ -128,6 +129,27 @@ public struct OpcodeTraits: Sendable {
 }
 
 extension Opcode {
+    // What sweeps ask for every op: answered by the order of the cases or one bit test, without a table.
+
+    /// Ends the trace.
+    @inlinable @inline(__always)
+    public var endsTrace: Bool { rawValue >= Opcode.jump.rawValue }
+
+    /// Must not be removed even if its result is unused.
+    @inlinable @inline(__always)
+    public var hasEffect: Bool {
+        switch self {
+        case .const, .get, .add, .sub, .mul, .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .and, .or, .xor,
+             .andNot, .not, .neg, .shl, .shrU, .shrS, .rotl, .rotr, .clz, .ctz, .popcount, .byteSwap, .orCombine, .clmul,
+             .clmulHigh, .clmulReversed, .signExtend, .zeroExtend, .truncate, .compare, .select, .fclass, .bitcast, .boxFloat,
+             .unboxFloat, .getFloatFlags:
+            return false
+        default: return true
+        }
+    }
+}
+
+extension Opcode {
     public static let count = Opcode.allCases.count
 
     public var traits: OpcodeTraits {
@@ -160,6 +182,14 @@ extension Opcode {
         case .branch: return t(2, result: false, effect: true)
         case .jump, .exit, .jumpContext: return t(0, result: false, effect: true, ends: true)
         case .jumpIndirect, .ret, .call, .callIndirect: return t(1, result: false, effect: true, ends: true)
+        }
+    }
+
+    /// Exists in i32 and i64 only.
+    public var isWideOnly: Bool {
+        switch self {
+        case .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .clmul, .clmulHigh, .clmulReversed: true
+        default: false
         }
     }
 

@@ -21,7 +21,8 @@ struct CaseRecord {
     var encoding: UInt32
     var before = CaseRecord.nop
     var count: UInt32
-    var isVerbose = true
+    /// What the guest program writes: 0 a hash of the state after, 1 both states, 2 the signal.
+    var output: UInt8 = 1
     var base: UInt8 = 0
     /// 1: the base is made a memory address, mostly aligned; 2: the landing place of jumps; 3: always aligned.
     var kind: UInt8 = 0
@@ -33,7 +34,7 @@ struct CaseRecord {
         var data: [UInt8] = []
         func append(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { data += $0 } }
         append(encoding); append(before); append(count)
-        append(isVerbose ? 1 : 0 as UInt8); append(base); append(kind); append(alignment)
+        append(output); append(base); append(kind); append(alignment)
         append(displacement); append(seed)
         return data
     }
@@ -81,8 +82,8 @@ extension CatalogueEntry {
                 // QEMU's user mode does not survive misaligned atomic accesses.
                 if bits & 0x7f == 0x2f { record.kind = 3 }
                 if mnemonic.hasPrefix("sc."), random.next() & 1 == 0 {
-                    let isWord = (mnemonic == "sc.w") != (random.next() % 8 == 0)
-                    record.before = (isWord ? 0x1000_202f : 0x1000_302f) | UInt32(base) << 15
+                    // Of the same width: whether others pair is left to the implementation.
+                    record.before = (mnemonic == "sc.w" ? 0x1000_202f : 0x1000_302f) | UInt32(base) << 15
                 }
             } else if mnemonic == "c.jr" || mnemonic == "c.jalr" {
                 record.base = UInt8(truncatingIfNeeded: Operand.rd.value(in: bits))

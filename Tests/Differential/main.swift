@@ -31,6 +31,9 @@ if let text = options["cases"], let number = Int(text) { single.casesPerInstruct
 if let text = options["seed"], let number = UInt64(text) { single.seed = number }
 if let text = options["only"] { single.only = text.split(separator: ",").map(String.init) }
 if let text = options["engines"] { single.engines = text.split(separator: ",").compactMap { CaseEngine.Choice(rawValue: String($0)) } }
-let failures = try single.run(in: folder)
+var failures = try single.run(in: folder)
+if single.only.isEmpty || single.only == ["encodings"] {
+    failures += try EncodingSpace(qemu: qemu, seed: single.seed, words: single.casesPerInstruction * 200).run(in: folder)
+}
 try? FileManager.default.removeItem(atPath: folder)
 exit(failures == 0 ? 0 : 1)

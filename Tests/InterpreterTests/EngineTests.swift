@@ -118,6 +118,7 @@ private let loop: [(ToyGuest.Operation, Int, Int, Int)] = [
     let engine = makeEngine(ToyCode(loop))
     let vcpu = makeVCPU(engine)
     #expect(engine.run(vcpu) == .systemCall)
+    engine.prepareToFork()
     engine.didForkInChild()
     vcpu.pc = 0x1004
     vcpu[UInt64.self, TraceMachine.integer(2)] = 5

@@ -14,6 +14,8 @@ public struct RandomTrace {
         public var faults = true
         /// Values made by one instruction are used by later ones.
         public var crossing = true
+        /// The address of the first instruction.
+        public var start: UInt64 = 0x1000
         public init() {}
     }
 
@@ -38,7 +40,7 @@ public struct RandomTrace {
     }
 
     private mutating func generate() {
-        var pc: UInt64 = 0x1000
+        var pc = options.start
         for _ in 0 ..< 1 + random.below(options.instructions) {
             x.instruction(at: pc, length: 4)
             pc += 4
@@ -90,6 +92,10 @@ public struct RandomTrace {
     // MARK: instructions
 
     private mutating func operation() {
+        if random.below(40) == 0 {
+            helper()
+            return
+        }
         switch random.below(options.floats ? 16 : 10) {
         case 0 ..< 5: integerOperation()
         case 5: conversion()
@@ -117,8 +123,37 @@ public struct RandomTrace {
             .add, .add, .add, .sub, .sub, .mul, .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .and, .or, .xor, .andNot,
             .shl, .shrU, .shrS, .shl, .shrU, .shrS, .rotl, .rotr, .clmul, .clmulHigh, .clmulReversed,
         ])
-        let a = any(type)
-        note(x.binary(code, a, any(type)))
+        let width = type.bits < 32 && code.isWideOnly ? .i32 : type
+        let a = any(width)
+        note(x.binary(code, a, any(width)))
+    }
+
+    private mutating func helper() {
+        switch random.below(4) {
+        case 0:
+            let a = any(.i64), b = any(.i64)
+            note(x.helper(Self.mixing, .pure, a, b, any(.i64)))
+        case 1: note(x.helper(Self.reading, .readsState, any(.i64), x.constant(UInt64(1)), any(.i64)))
+        case 2:
+            putBegun = true
+            note(x.helper(Self.writing, [.readsState, .writesState], any(.i64), any(.i64)))
+        default: note(x.helper(Self.ignoring, .pure))
+        }
+    }
+
+    private static let mixing = HelperTable.register { _, a, b, c in (a &* 3 ^ b) &+ c }
+    private static let ignoring = HelperTable.register { _, _, _, _ in 0x1234_5678_9abc }
+    private static let reading = HelperTable.register { state, a, _, _ in
+        a ^ state.load(fromByteOffset: Int(TraceMachine.integer(13)), as: UInt64.self)
+            &+ state.load(fromByteOffset: Int(TraceMachine.integer(20)), as: UInt64.self)
+            &+ state.load(fromByteOffset: Int(TraceMachine.float(1)), as: UInt64.self)
+    }
+    private static let writing = HelperTable.register { state, a, _, _ in
+        let old = state.load(fromByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)
+        state.storeBytes(of: a, toByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)
+        state.storeBytes(of: ~a, toByteOffset: Int(TraceMachine.integer(21)), as: UInt64.self)
+        state.storeBytes(of: a, toByteOffset: Int(TraceMachine.float(0)), as: UInt64.self)
+        return old
     }
 
     private mutating func conversion() {
@@ -245,16 +280,20 @@ public struct RandomTrace {
         let type = integerType()
         let condition = random.pick(Condition.allCases)
         let a = any(type)
-        x.branch(condition, a, any(type), to: 0x2000 + UInt64(random.below(16)) * 4)
+        // Forward: a branch back would end the block.
+        x.branch(condition, a, any(type), to: 0x7e00_0000_0000 + UInt64(random.below(16)) * 4)
     }
+
+    /// An even address: engines may keep odd ones for themselves as keys that never match.
+    private mutating func target() -> Value { any(.i64) & x.constant(~UInt64(1)) }
 
     private mutating func end(_ pc: UInt64) {
         switch random.below(7) {
         case 0: x.jump(to: 0x3000)
-        case 1: x.jump(to: any(.i64))
+        case 1: x.jump(to: target())
         case 2: x.call(0x4000, returningTo: pc)
-        case 3: x.call(any(.i64), returningTo: pc)
-        case 4: x.ret(to: any(.i64))
+        case 3: x.call(target(), returningTo: pc)
+        case 4: x.ret(to: target())
         default: x.exit(ExitReason.systemCall.rawValue, at: pc)
         }
     }

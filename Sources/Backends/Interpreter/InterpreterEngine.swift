@@ -200,22 +200,14 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
         return runner
     }
 
-    // Nothing to hold: the child recognises a change that a thread of the parent had not finished.
-    public func prepareToFork() {}
-    public func didForkInParent(childExists: Bool) {}
+    public func prepareToFork() { lock.lock() }
+
+    public func didForkInParent(childExists: Bool) { lock.unlock() }
 
     public func didForkInChild() {
-        if lock.reset() {
-            // A thread of the parent was in the middle of a change: begin anew and leave its memory alone.
-            table = BlockTable()
-            forgotten = nil
-            _ = Unmanaged.passRetained(translation)
-            translation = BlockTranslation(guest: guest, source: source, options: options)
-            _ = Unmanaged.passRetained(pool)
-            generation.store(generation.load(ordering: .relaxed) &+ 1, ordering: .sequentiallyConsistent)
-        }
         // The other threads' runners are gone with their threads.
         pool = RunnerPool()
+        lock.unlock()
     }
 
     public var statistics: EngineStatistics { lock.withLock { counters } }

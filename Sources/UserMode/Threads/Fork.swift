@@ -22,10 +22,12 @@ extension Process {
         threads.willFork()
         signals.willFork()
         memory.willFork()
+        engine.prepareToFork()
     }
 
-    /// Releases them, in the parent or in the child.
-    func didFork() {
+    /// Releases them in the parent (`pid` is the child's, or negative if there is none) or in the child (0).
+    func didFork(_ pid: Int64) {
+        if pid == 0 { engine.didForkInChild() } else { engine.didForkInParent(childExists: pid > 0) }
         memory.didFork()
         signals.didFork()
         threads.didFork()
@@ -44,7 +46,6 @@ enum Fork {
         }
         let plain = request.flags & ~CloneFlags.emulated == 0 && request.exitSignal == SIGCHLD
         process.willFork()
-        process.engine.prepareToFork()
         let pid: Int64
         if plain {
             let result = Glibc.fork()
@@ -57,8 +58,7 @@ enum Fork {
             becomeChild(process, thread, request)
             return .registersReplaced
         }
-        process.engine.didForkInParent(childExists: pid > 0)
-        process.didFork()
+        process.didFork(pid)
         thread.applyMask()
         guard pid > 0 else { return .value(pid) }
         if request.has(CloneFlags.parentSetTID) {
@@ -78,9 +78,8 @@ enum Fork {
         thread.inbox.clear()
         thread.robustList = 0
         thread.clearChildTID = request.has(CloneFlags.childClearTID) ? request.childTID : 0
-        process.didFork()
+        process.didFork(0)
         process.threads.reset(to: thread)
-        process.engine.didForkInChild()
         if request.has(CloneFlags.childSetTID) { _ = thread.write(tid: thread.tid, at: request.childTID, process.memory) }
         if request.has(CloneFlags.clearSignalHandlers) { process.signals.clearHandlers() }
         process.abi.startChild(thread.vcpu, stack: request.stack, tls: request.newTLS)
