@@ -6,9 +6,6 @@ import PackageDescription
 let package = Package(
     name: "apus",
     products: [.executable(name: "apus", targets: ["apus"])],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    ],
     targets: [
         .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
         .target(name: "Host", dependencies: ["CHost"]),
@@ -26,8 +23,9 @@ let package = Package(
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation"]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "UserMode", "Translation", "Host",
-            .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
+        .executableTarget(name: "apus-differential", dependencies: ["RISCV", "Translation", "IR", "Interpreter", "X64", "Host"],
+                          path: "Tests/Differential", exclude: ["Guest"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "UserModeTests", dependencies: ["UserMode"]),

@@ -1,5 +1,13 @@
 // What the `aux` field of an op means, by opcode.
 
+/// State that ops touch by themselves: byte offsets from the state pointer.
+public enum StateSlots {
+    /// UInt64: the address of the load reservation (all ones: none), which `storeConditional` reads and clears.
+    public static let reservationAddress: Int32 = 184
+    /// UInt64: the value that was loaded there.
+    public static let reservationValue: Int32 = 192
+}
+
 /// How a memory op reaches memory.
 public struct MemoryAccess: Sendable, Equatable {
     public var rawValue: UInt16

@@ -128,6 +128,27 @@ public struct OpcodeTraits: Sendable {
 }
 
 extension Opcode {
+    // What sweeps ask for every op: answered by the order of the cases or one bit test, without a table.
+
+    /// Ends the trace.
+    @inlinable @inline(__always)
+    public var endsTrace: Bool { rawValue >= Opcode.jump.rawValue }
+
+    /// Must not be removed even if its result is unused.
+    @inlinable @inline(__always)
+    public var hasEffect: Bool {
+        switch self {
+        case .const, .get, .add, .sub, .mul, .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .and, .or, .xor,
+             .andNot, .not, .neg, .shl, .shrU, .shrS, .rotl, .rotr, .clz, .ctz, .popcount, .byteSwap, .orCombine, .clmul,
+             .clmulHigh, .clmulReversed, .signExtend, .zeroExtend, .truncate, .compare, .select, .fclass, .bitcast, .boxFloat,
+             .unboxFloat, .getFloatFlags:
+            return false
+        default: return true
+        }
+    }
+}
+
+extension Opcode {
     public static let count = Opcode.allCases.count
 
     public var traits: OpcodeTraits {

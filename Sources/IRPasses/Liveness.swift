@@ -25,7 +25,7 @@ public struct Liveness: @unchecked Sendable {
     /// Whether op `index` must be executed.
     @inline(__always)
     public func isLive(_ index: Int, _ ops: UnsafeMutablePointer<Op>) -> Bool {
-        uses[index] != 0 || ops[index].traits.hasEffect && !(ops[index].code == .helper && ops[index].aux == 0)
+        uses[index] != 0 || ops[index].code.hasEffect && !(ops[index].code == .helper && ops[index].aux == 0)
     }
 
     public func run(_ arena: OpArena) {

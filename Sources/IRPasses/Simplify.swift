@@ -9,6 +9,8 @@ public struct Simplify {
     private let replacement: UnsafeMutablePointer<Ref>
     /// Bit flags of what is known of each value: see `Facts`.
     private let facts: UnsafeMutablePointer<UInt8>
+    /// The f32 that an f64 slot value has been unboxed to, or -1.
+    private let unboxed: UnsafeMutablePointer<Ref>
     private let capacity: Int
     private var constants: (Ref, Ref, Ref, Ref, Ref, Ref, Ref, Ref) = (-1, -1, -1, -1, -1, -1, -1, -1)
 
@@ -17,12 +19,14 @@ public struct Simplify {
         self.capacity = capacity
         replacement = .allocate(capacity: capacity)
         facts = .allocate(capacity: capacity)
+        unboxed = .allocate(capacity: capacity)
     }
 
     public func deallocate() {
         slots.deallocate()
         replacement.deallocate()
         facts.deallocate()
+        unboxed.deallocate()
     }
 
     /// What is known of a 64-bit value.
@@ -48,6 +52,7 @@ public struct Simplify {
             if op.pointee.c >= 0 { op.pointee.c = replacement[Int(op.pointee.c)] }
             replacement[index] = ref
             facts[index] = 0
+            unboxed[index] = -1
             let code = op.pointee.code
             switch code {
             case .const: constant(op, ref, ops)
@@ -74,6 +79,7 @@ public struct Simplify {
                 }
             case .load, .store: foldAddress(op, ref, ops)
             case .branch: foldBranch(op, ops)
+            case .storeConditional: slots.forget(StateSlots.reservationAddress, bytes: 8)
             case .helper:
                 if op.pointee.aux & HelperEffects.writesState.rawValue != 0 { slots.removeAll() }
             case .compare, .fclass, .fcompare:
@@ -83,7 +89,14 @@ public struct Simplify {
             case .signExtend, .zeroExtend, .truncate: convert(op, ref, ops)
             case .unboxFloat:
                 let source = ops[Int(op.pointee.a)]
-                if source.code == .boxFloat, ops[Int(source.a)].type == op.pointee.type { replace(op, ref, by: source.a) }
+                let known = unboxed[Int(op.pointee.a)]
+                if source.code == .boxFloat, ops[Int(source.a)].type == op.pointee.type {
+                    replace(op, ref, by: source.a)
+                } else if known >= 0, ops[Int(known)].type == op.pointee.type {
+                    replace(op, ref, by: known)
+                } else {
+                    unboxed[Int(op.pointee.a)] = ref
+                }
             case .bitcast:
                 let source = ops[Int(op.pointee.a)]
                 if source.type == op.pointee.type {
@@ -94,7 +107,7 @@ public struct Simplify {
             case .select: foldSelect(op, ref, ops)
             default: break
             }
-            if op.pointee.traits.endsTrace { arena.count = index &+ 1; break }
+            if op.pointee.code.endsTrace { arena.count = index &+ 1; break }
         }
     }
 

@@ -1,3 +1,5 @@
+import IR
+
 /// Where the engine keeps its own fields in a vCPU's state block: byte offsets from the state pointer.
 ///
 /// One raw allocation holds everything hot of a vCPU. The state pointer stands 128 bytes into it, so that the first
@@ -24,8 +26,8 @@ public enum StateHeader {
     /// UInt64: added to guest addresses to make host addresses.
     public static let memoryBase: Int32 = 176
     /// UInt64 × 2: address and value of the load reservation (`address` all ones: none).
-    public static let reservationAddress: Int32 = 184
-    public static let reservationValue: Int32 = 192
+    public static let reservationAddress = StateSlots.reservationAddress
+    public static let reservationValue = StateSlots.reservationValue
 
     // The rest belongs to the back end that runs the vCPU.
     public static let backend: Int32 = 256

@@ -105,8 +105,11 @@ public final class TraceTranslator {
             case .end:
                 return
             case .next:
+                let last = arena.pointee.ops[arena.pointee.count &- 1]
+                let endsLoop = last.code == .branch && last.imm <= pc
                 pc &+= UInt64(truncatingIfNeeded: decoded.length)
-                if isCovered(pc) { return builder.jump(to: pc) }
+                // What follows a loop is shared by the trace that runs into it and the one that its back edge starts.
+                if endsLoop || isCovered(pc) { return builder.jump(to: pc) }
             case .jump(let target):
                 guard rangeCount < Self.maximumRanges, instructionCount < maximumInstructions, !isCovered(target) else {
                     return builder.jump(to: target)

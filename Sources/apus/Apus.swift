@@ -1,22 +1,50 @@
-import ArgumentParser
+/// The verbs of the command line, one file each.
+///
+/// Parsed by hand: QEMU's options have one dash and long names, and a general argument parser brings Foundation with
+/// it, which costs each program start more than a millisecond.
+enum Apus {
+    private struct Verb {
+        let name: String
+        let help: String
+        let run: ([String]) -> Int32
+    }
 
-/// The command line apart from `exec`.
-struct Apus: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "apus", abstract: "Runs what was built for another machine.", version: Version.text,
-        subcommands: [Exec.self, List.self])
+    private static func verbs() -> [Verb] {
+        [
+            Verb(name: "exec", help: "run a Linux program built for another instruction set ('apus exec -h')") {
+                UserCommand.run(name: "apus exec", only: nil, $0)
+            },
+            Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
+        ]
+    }
+
+    /// Runs the verb of the command line without the command's name; returns the exit status.
+    static func run(_ arguments: [String]) -> Int32 {
+        guard let word = arguments.first else {
+            StandardError.write(usage)
+            return 2
+        }
+        if let verb = verbs().first(where: { $0.name == word }) { return verb.run(Array(arguments.dropFirst())) }
+        switch word {
+        case "-h", "-help", "--help", "help":
+            print(usage, terminator: "")
+            return 0
+        case "-version", "--version":
+            print("apus version \(Version.text)")
+            return 0
+        default:
+            StandardError.write("apus: unknown \(word.hasPrefix("-") ? "option" : "command") '\(word)' ('apus help' lists the commands)\n")
+            return 2
+        }
+    }
+
+    private static var usage: String {
+        verbs().reduce("usage: apus COMMAND …\nRuns what was built for another machine.\n\n") { text, verb in
+            text + "  " + verb.name + String(repeating: " ", count: max(1, 8 - verb.name.utf8.count)) + verb.help + "\n"
+        } + "\nCalled as apus-GUEST or qemu-GUEST it is 'apus exec' for that guest.\n"
+    }
 }
 
 enum Version {
     static let text = "0.1"
-}
-
-/// Stands for `exec` in the help; `main.swift` runs it.
-struct Exec: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Runs a Linux program built for another instruction set (-h prints its options).")
-    @Argument(parsing: .captureForPassthrough, help: "Options, the program and its arguments.")
-    var arguments: [String] = []
-
-    func run() throws { throw ExitCode(UserCommand.run(name: "apus exec", only: nil, arguments)) }
 }

@@ -1,20 +1,43 @@
-import ArgumentParser
 import Registry
 
-/// `apus list guests|cpus|features [--json]`: what the registry holds, one thing a line.
-struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists what Apus can do.")
-
-    enum Kind: String, ExpressibleByArgument, CaseIterable {
+/// `apus list guests|cpus|features|engines [--json]`: what the registry holds, one thing a line.
+struct List {
+    enum Kind: String, CaseIterable {
         case guests, cpus, features, engines
     }
 
-    @Argument(help: "What to list.")
-    var kind: Kind
-    @Flag(help: "Print JSON.")
-    var json = false
+    let kind: Kind
+    let json: Bool
 
-    func run() {
+    static let usage = "usage: apus list " + Kind.allCases.map(\.rawValue).joined(separator: "|") + " [--json]\n"
+
+    /// Prints the list that `arguments` ask for; returns the exit status.
+    static func run(_ arguments: [String]) -> Int32 {
+        if arguments.contains(where: { ["-h", "-help", "--help"].contains($0) }) {
+            print(usage, terminator: "")
+            return 0
+        }
+        var kind: Kind?
+        var json = false
+        for word in arguments {
+            if word == "--json" {
+                json = true
+            } else if kind == nil, let known = Kind(rawValue: word) {
+                kind = known
+            } else {
+                StandardError.write("apus list: unknown \(word.hasPrefix("-") ? "option" : "kind") '\(word)'\n")
+                return 2
+            }
+        }
+        guard let kind else {
+            StandardError.write(usage)
+            return 2
+        }
+        List(kind: kind, json: json).printRows()
+        return 0
+    }
+
+    private func printRows() {
         let rows = self.rows
         if json {
             print(JSON.array(rows))

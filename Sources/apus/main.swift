@@ -1,5 +1,4 @@
-// The executable: chooses the verb by the name it was called by, then by its first argument. `exec` is the hot one and
-// does without the argument parser.
+// The executable: chooses the verb by the name it was called by, else by its first argument.
 
 import Glibc
 import Registry
@@ -18,7 +17,4 @@ if let prefix = ["apus-", "qemu-"].first(where: { called.hasPrefix($0) }) {
         exit(2)
     }
 }
-if words.count > 1, words[1] == "exec" {
-    exit(UserCommand.run(name: "apus exec", only: nil, Array(words.dropFirst(2))))
-}
-Apus.main()
+exit(Apus.run(Array(words.dropFirst())))

@@ -5,9 +5,7 @@ import Host
 import Interpreter
 import RISCV
 import Translation
-#if canImport(X64)
 import X64
-#endif
 
 /// The code of the slot, which is all that can be executed.
 private final class SlotCode: CodeSource {
@@ -42,11 +40,13 @@ final class CaseEngine {
         let guest = RISCV64(model: model), source = SlotCode()
         switch choice {
         case .plain, .interpreter: engine = InterpreterEngine(guest: guest, source: source, options: options)
-#if canImport(X64)
-        case .x64: engine = X64Engine(guest: guest, source: source, options: options)
-#else
-        case .x64: return nil
-#endif
+        case .x64:
+            var problem = ""
+            guard let x64 = X64Engine(guest: guest, source: source, options: options, problem: &problem) else {
+                print(problem)
+                return nil
+            }
+            engine = x64
         }
         vcpu = engine.makeVCPU()
     }

@@ -68,7 +68,8 @@ struct EncodingSpace {
         let destination = bits &>> 7 & 31
         guard let name = guest.mnemonic(of: bits) else { return destination != 31 }
         let leading = ["jal", "jalr", "c.j", "c.jr", "c.jalr", "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "ecall"]
-        return !leading.contains(name) && destination != 31 && bits & 0x7f != 0x2f
+        // Stores by way of x31 would overwrite the case itself.
+        return !leading.contains(name) && destination != 31 && bits &>> 15 & 31 != 31 && bits & 0x7f != 0x2f
     }
 
     /// What the translator says.

@@ -476,6 +476,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     public func didForkInChild() {
+        // The other threads, and so their vCPUs, do not exist here.
+        for entry in vcpus.values { if let vcpu = entry.vcpu { vcpu[UInt32.self, BackendState.inCode] = 0 } }
         let isSmall = generation == 0 && cursor < 16 << 20
         let separated = mapping.separate(keeping: isSmall ? cursor : firstByte)
         forkGate.pointee = 1

@@ -91,7 +91,9 @@ enum FaultRecovery {
         state.storeBytes(of: place.guestPC, toByteOffset: Int(StateHeader.pc), as: UInt64.self)
         state.storeBytes(of: address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
         state.storeBytes(of: signal, toByteOffset: Int(StateHeader.faultSignal), as: Int32.self)
-        state.storeBytes(of: apus_si_code(info), toByteOffset: Int(StateHeader.faultCode), as: Int32.self)
+        // x86 reports a non-canonical address as a protection fault without an address: nothing is mapped there.
+        let code = apus_si_code(info) == 128 ? 1 : apus_si_code(info)
+        state.storeBytes(of: code, toByteOffset: Int(StateHeader.faultCode), as: Int32.self)
         apus_uc_set_flags(context, apus_uc_flags(context) & ~trapFlag)
         apus_uc_set_pc(context, space.pointee.trampolines.faulted)
         return true

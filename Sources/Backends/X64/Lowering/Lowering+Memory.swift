@@ -191,6 +191,10 @@ extension Lowering {
     mutating func lowerStoreConditional(_ op: Op) {
         let access = MemoryAccess(rawValue: op.aux)
         let s = accessSize(access)
+        // The op itself changes this slot.
+        let slot = SlotMap.slot(StateHeader.reservationAddress, .i64)
+        if slot >= 0 { vacate(slot) }
+        places.locked = 0
         take(fixed: .rax)
         let value = use(op.b)
         let memory = atomicAddress(op, access)
