@@ -15,10 +15,10 @@ package final class StandaloneLowering {
     }
 
     /// Where blocks pretend to stand.
-    package static let address: UInt64 = 0x10000
+    package static let address: UInt64 = 0x4001_0000
 
-    private static let trampolineBase: UInt64 = 0x1000
-    private static let constantBase: UInt64 = 0x2000
+    private static let trampolineBase: UInt64 = 0x4000_1000
+    private static let constantBase: UInt64 = 0x4000_2000
     private static let room = 1 << 16
     private static let logCapacity = 1 << 16
 
