@@ -1,12 +1,11 @@
 #!/bin/bash
 # build.sh [static]   builds the release executable, and says where it is.
-# Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
 cd "$REPO"
 case ${1:-} in
 '')     say "building Apus (release)"
-        swift build -c release --product apus --static-swift-stdlib
+        swift build -c release --product apus
         built=.build/release/apus;;
 static) say "building Apus (release, one static executable)"
         swift build -c release --product apus --scratch-path .build-static -Xswiftc -static-executable

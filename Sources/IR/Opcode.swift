@@ -14,6 +14,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 
     // Integer arithmetic, wrapping
     case add, sub, mul
+    // Those below, to `remS`, and the carry-less products exist in i32 and i64 only: guests widen narrower operands.
     /// The upper half of the double-width product: unsigned, signed, signed × unsigned.
     case mulHighU, mulHighS, mulHighSU
     /// Division by zero gives all ones; `Int.min / -1` gives `Int.min`.
@@ -181,6 +182,14 @@ extension Opcode {
         case .branch: return t(2, result: false, effect: true)
         case .jump, .exit, .jumpContext: return t(0, result: false, effect: true, ends: true)
         case .jumpIndirect, .ret, .call, .callIndirect: return t(1, result: false, effect: true, ends: true)
+        }
+    }
+
+    /// Exists in i32 and i64 only.
+    public var isWideOnly: Bool {
+        switch self {
+        case .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .clmul, .clmulHigh, .clmulReversed: true
+        default: false
         }
     }
 

@@ -104,6 +104,7 @@ private struct TraceCheck {
         case .add, .sub, .mul, .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .and, .or, .xor, .andNot,
              .shl, .shrU, .shrS, .rotl, .rotr, .clmul, .clmulHigh, .clmulReversed:
             require(op.type.isInteger && a == op.type && b == op.type, "operands are \(a), \(b)")
+            require(op.type.bits >= 32 || !op.code.isWideOnly, "does not exist in \(op.type)")
         case .not, .neg, .clz, .ctz, .popcount, .byteSwap, .orCombine:
             require(op.type.isInteger && a == op.type, "operand is \(a)")
         case .signExtend, .zeroExtend:

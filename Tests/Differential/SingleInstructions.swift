@@ -52,7 +52,7 @@ struct SingleInstructions {
                         if actual == expected { continue }
                         here += 1
                         if here > shown { continue }
-                        print("\(entry.mnemonic) [\(engine.name)] \(hex(UInt64(record.encoding))) \(text(record)), case \(index)")
+                        print("\(entry.mnemonic) [\(engine.name)] \(hex(UInt64(record.encoding))) \(text(record)), case \(index)\(record.before == CaseRecord.nop ? "" : ", after a load-reserved")")
                         print("   " + entry.operands.compactMap { operand -> String? in
                             let value = Int(operand.value(in: record.encoding))
                             switch operand.kind {

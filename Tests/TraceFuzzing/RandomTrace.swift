@@ -123,8 +123,9 @@ public struct RandomTrace {
             .add, .add, .add, .sub, .sub, .mul, .mulHighU, .mulHighS, .mulHighSU, .divU, .divS, .remU, .remS, .and, .or, .xor, .andNot,
             .shl, .shrU, .shrS, .shl, .shrU, .shrS, .rotl, .rotr, .clmul, .clmulHigh, .clmulReversed,
         ])
-        let a = any(type)
-        note(x.binary(code, a, any(type)))
+        let width = type.bits < 32 && code.isWideOnly ? .i32 : type
+        let a = any(width)
+        note(x.binary(code, a, any(width)))
     }
 
     private mutating func helper() {
@@ -132,15 +133,16 @@ public struct RandomTrace {
         case 0:
             let a = any(.i64), b = any(.i64)
             note(x.helper(Self.mixing, .pure, a, b, any(.i64)))
-        case 1: note(x.helper(Self.reading, .readsState, any(.i64)))
+        case 1: note(x.helper(Self.reading, .readsState, any(.i64), x.constant(UInt64(1)), any(.i64)))
         case 2:
             putBegun = true
-            note(x.helper(Self.writing, [.readsState, .writesState], any(.i64)))
-        default: note(x.helper(Self.mixing, .pure))
+            note(x.helper(Self.writing, [.readsState, .writesState], any(.i64), any(.i64)))
+        default: note(x.helper(Self.ignoring, .pure))
         }
     }
 
     private static let mixing = HelperTable.register { _, a, b, c in (a &* 3 ^ b) &+ c }
+    private static let ignoring = HelperTable.register { _, _, _, _ in 0x1234_5678_9abc }
     private static let reading = HelperTable.register { state, a, _, _ in
         a ^ state.load(fromByteOffset: Int(TraceMachine.integer(13)), as: UInt64.self)
             &+ state.load(fromByteOffset: Int(TraceMachine.integer(20)), as: UInt64.self)
@@ -278,16 +280,20 @@ public struct RandomTrace {
         let type = integerType()
         let condition = random.pick(Condition.allCases)
         let a = any(type)
-        x.branch(condition, a, any(type), to: 0x2000 + UInt64(random.below(16)) * 4)
+        // Forward: a branch back would end the block.
+        x.branch(condition, a, any(type), to: 0x7e00_0000_0000 + UInt64(random.below(16)) * 4)
     }
+
+    /// An even address: engines may keep odd ones for themselves as keys that never match.
+    private mutating func target() -> Value { any(.i64) & x.constant(~UInt64(1)) }
 
     private mutating func end(_ pc: UInt64) {
         switch random.below(7) {
         case 0: x.jump(to: 0x3000)
-        case 1: x.jump(to: any(.i64))
+        case 1: x.jump(to: target())
         case 2: x.call(0x4000, returningTo: pc)
-        case 3: x.call(any(.i64), returningTo: pc)
-        case 4: x.ret(to: any(.i64))
+        case 3: x.call(target(), returningTo: pc)
+        case 4: x.ret(to: target())
         default: x.exit(ExitReason.systemCall.rawValue, at: pc)
         }
     }

@@ -15,6 +15,8 @@ public enum TraceShrinking {
                 guard index >= 0 else { break }
                 let saved = copy(arena)
                 let op = arena.pointee.ops[index]
+                // Instructions stay where they are, four bytes apart.
+                if op.code == .instruction { continue }
                 if op.traits.hasResult {
                     // A value becomes a constant; an unused constant goes.
                     if op.code == .const {

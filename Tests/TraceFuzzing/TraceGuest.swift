@@ -12,6 +12,9 @@ public final class TraceGuest: Guest, CodeSource, @unchecked Sendable {
 
     /// The trace that is offered; its `instruction` ops follow each other every four bytes from `start` on.
     public let arena: UnsafeMutablePointer<OpArena>
+    /// The engine began a block in the middle of the trace, at an instruction that uses values of earlier ones: what
+    /// happened then says nothing.
+    public private(set) var wasSplit = false
     private var starts: [Int] = []
     private var start: UInt64 = 0
 
@@ -20,6 +23,7 @@ public final class TraceGuest: Guest, CodeSource, @unchecked Sendable {
     /// Must be called after every change of `arena`, with the engine's translations of the old trace invalidated.
     public func arenaChanged() {
         starts = []
+        wasSplit = false
         for index in 0 ..< arena.pointee.count where arena.pointee.ops[index].code == .instruction {
             if starts.isEmpty { start = arena.pointee.ops[index].imm }
             starts.append(index)
@@ -48,6 +52,12 @@ public final class TraceGuest: Guest, CodeSource, @unchecked Sendable {
             if op.a >= 0 { op.a += shift }
             if op.b >= 0 { op.b += shift }
             if op.c >= 0 { op.c += shift }
+            let old = arena.pointee.ops[index]
+            if old.a >= 0 && op.a < 0 || old.b >= 0 && op.b < 0 || old.c >= 0 && op.c < 0 {
+                wasSplit = true
+                builder.exit(ExitReason.illegalInstruction.rawValue, at: pc)
+                return DecodedInstruction(length: 4, flow: .end)
+            }
             builder.emit(op)
         }
         return DecodedInstruction(length: 4, flow: number + 1 == starts.count ? .end : .next)

@@ -13,7 +13,7 @@ public final class TraceMachine {
     public static let wildSlot = 11
 
     public static let layout = StateLayout(
-        guestBytes: 32 * 8, hotIntegers: [1, 2, 5, 10, 11, 12, 13, 14, 15, 8, 9].map(integer), hotFloats: [float(0), float(1)])
+        guestBytes: 32 * 8, hotIntegers: [1, 2, 5, 10, 11, 12, 13, 14, 15, 8, 9].map(integer), hotFloats: [0, 1, 2, 3, 4, 5].map(float))
 
     public static func integer(_ slot: Int) -> Int32 { Int32(-128 + 8 * slot) }
     public static func float(_ slot: Int) -> Int32 { StateHeader.guestStart + Int32(8 * slot) }
@@ -37,8 +37,8 @@ public final class TraceMachine {
         for slot in 0 ..< Self.integers { vcpu[UInt64.self, Self.integer(slot)] = random.corner() }
         for slot in 0 ..< 32 { vcpu[UInt64.self, Self.float(slot)] = random.floatSlot() }
         vcpu[UInt64.self, Self.integer(Self.baseSlot)] = UInt64(UInt(bitPattern: memory))
-        // Not canonical: no processor maps it.
-        vcpu[UInt64.self, Self.integer(Self.wildSlot)] = 0x4000_0000_0000_0000
+        // Below what any process may map.
+        vcpu[UInt64.self, Self.integer(Self.wildSlot)] = 0x800
         for offset in stride(from: 0, to: Self.memoryBytes, by: 8) {
             memory.storeBytes(of: random.corner(), toByteOffset: offset, as: UInt64.self)
         }

@@ -15,7 +15,8 @@ enum SlowFloat {
         var flags: UInt32 = 0
         let result = evaluate(Opcode(rawValue: UInt8(truncatingIfNeeded: descriptor)) ?? .fadd, type, source,
                               UInt16(truncatingIfNeeded: aux), arguments[0], arguments[1], arguments[2], &flags)
-        arguments[0] = result
+        // What is known to be boxed stays so on this path too.
+        arguments[0] = type == .f32 ? result | 0xFFFF_FFFF_0000_0000 : result
         let control = state.load(fromByteOffset: Int(BackendState.guestMXCSR), as: UInt32.self)
         let raised = UInt32(TrampolineWriter.mxcsr(fromFlags: UInt8(truncatingIfNeeded: flags & 31)))
         state.storeBytes(of: control | raised, toByteOffset: Int(BackendState.guestMXCSR), as: UInt32.self)

@@ -46,7 +46,6 @@ enum Fork {
         }
         let plain = request.flags & ~CloneFlags.emulated == 0 && request.exitSignal == SIGCHLD
         process.willFork()
-        process.engine.prepareToFork()
         let pid: Int64
         if plain {
             let result = Glibc.fork()
@@ -59,7 +58,6 @@ enum Fork {
             becomeChild(process, thread, request)
             return .registersReplaced
         }
-        process.engine.didForkInParent(childExists: pid > 0)
         process.didFork(pid)
         thread.applyMask()
         guard pid > 0 else { return .value(pid) }

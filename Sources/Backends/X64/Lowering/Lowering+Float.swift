@@ -14,9 +14,14 @@ extension Lowering {
 
     private func operand(_ memory: Mem) -> Mem { memory }
 
-    /// Emits `body` with MXCSR set to the op's rounding if that is not the resident one. Scratch rax is taken.
-    private mutating func withRounding(_ mode: FloatMode, _ body: (inout Lowering) -> Void) {
+    /// The temporary that `withRounding` needs. Code that jumps around it must take it before the jump, since making
+    /// room may store a value that is needed on both paths.
+    private mutating func roundingTemporary(_ mode: FloatMode) -> GPR? { mode.resident ? nil : takeInteger() }
+
+    /// Emits `body` with MXCSR set to the op's rounding if that is not the resident one.
+    private mutating func withRounding(_ mode: FloatMode, _ reserved: GPR? = nil, _ body: (inout Lowering) -> Void) {
         guard !mode.resident else { return body(&self) }
+        let temporary = reserved ?? takeInteger()
         let control: UInt32 = switch mode.rounding { case .towardZero: 0x6000; case .down: 0x2000; case .up: 0x4000; default: 0 }
         let scratch = Self.mem(BackendState.controlScratch)
         a.vstmxcsr(scratch)
@@ -24,7 +29,6 @@ extension Lowering {
         if control != 0 { a.alu(.or, .b32, scratch, imm: Int32(control)) }
         a.vldmxcsr(scratch)
         body(&self)
-        let temporary = takeInteger()
         a.vstmxcsr(scratch)
         a.alu(.and, .b32, scratch, imm: ~0x6000)
         a.mov(.b32, temporary, Self.mem(BackendState.residentRounding))
@@ -72,54 +76,30 @@ extension Lowering {
     }
 
     private mutating func lowerFMA(_ op: Op, _ mode: FloatMode, _ double: Bool) {
-        let x = useFloat(op.a), y = useFloat(op.b)
-        let z = useFloat(op.c)
-        // target = x; target = ±(y × target) ± z, or the forms whose target is the addend or the other factor
-        let target = defineFloat(reusing: op.a)
-        enum Form { case f213, f231, f132 }
-        let form: Form
-        if target == z, target != x, target != y {
-            form = .f231
-        } else if target == y, target != x {
-            form = .f132
-        } else {
-            form = .f213
-        }
+        let x = useFloat(op.a), y = useFloat(op.b), z = useFloat(op.c)
         let p = mode.negateProduct, n = mode.negateAddend
-        let instruction: AVX3
-        switch form {
-        case .f213:
-            instruction = double
-                ? (p ? (n ? .vfnmsub213sd : .vfnmadd213sd) : (n ? .vfmsub213sd : .vfmadd213sd))
-                : (p ? (n ? .vfnmsub213ss : .vfnmadd213ss) : (n ? .vfmsub213ss : .vfmadd213ss))
-        case .f231:
-            instruction = double
-                ? (p ? (n ? .vfnmsub231sd : .vfnmadd231sd) : (n ? .vfmsub231sd : .vfmadd231sd))
-                : (p ? (n ? .vfnmsub231ss : .vfnmadd231ss) : (n ? .vfmsub231ss : .vfmadd231ss))
-        case .f132:
-            instruction = double
-                ? (p ? (n ? .vfnmsub132sd : .vfnmadd132sd) : (n ? .vfmsub132sd : .vfmadd132sd))
-                : (p ? (n ? .vfnmsub132ss : .vfnmadd132ss) : (n ? .vfmsub132ss : .vfmadd132ss))
-        }
+        let instruction: AVX3 = double
+            ? (p ? (n ? .vfnmsub213sd : .vfnmadd213sd) : (n ? .vfmsub213sd : .vfmadd213sd))
+            : (p ? (n ? .vfnmsub213ss : .vfnmadd213ss) : (n ? .vfmsub213ss : .vfmadd213ss))
+        // Every operand survives for the slow case: a NaN result, for the host does not call zero times infinity
+        // invalid if the addend is a quiet NaN.
+        let target = takeFloat()
         withRounding(mode) { me in
-            switch form {
-            case .f213:
-                if target == z, target != x {
-                    // The addend would be overwritten by the first factor: compute beside it.
-                    let work = me.takeFloat()
-                    me.a.vmovaps(work, x)
-                    me.a.avx(instruction, work, y, z)
-                    me.a.vmovaps(target, work)
-                } else {
-                    if target != x { me.a.vmovaps(target, x) }
-                    me.a.avx(instruction, target, y, z)
-                }
-            case .f231: me.a.avx(instruction, target, x, y)
-            case .f132: me.a.avx(instruction, target, z, x)
-            }
+            me.a.vmovaps(target, x)
+            me.a.avx(instruction, target, y, z)
         }
-        isBoxed[index] = isBoxed[Int(form == .f231 ? op.c : form == .f132 ? op.b : op.a)]
-        canonicalize(target, op.type, mode)
+        a.avx(double ? .vucomisd : .vucomiss, target, target)
+        var code = ColdCode(.slowFloat)
+        code.jump = a.jccForward(.p)
+        code.x = 16 &+ x.rawValue
+        code.y = 16 &+ y.rawValue
+        code.z = 16 &+ z.rawValue
+        code.imm = Int64(index)
+        code.aux = UInt16(16 &+ target.rawValue)
+        code.resume = a.cursor
+        cold.append(code)
+        isBoxed[index] = isBoxed[Int(op.a)]
+        deliver(target)
     }
 
     mutating func lowerFloatMinMax(_ op: Op) {
@@ -220,6 +200,7 @@ extension Lowering {
             cold.append(code)
             return deliver(result)
         }
+        let temporary = truncates ? nil : roundingTemporary(mode)
         // Unsigned: 0 ≤ x < 2ʷ⁻¹ (i64) or 2³² (i32) goes through a signed 64-bit conversion, the rest out of line.
         let limit: ConstantPool.Slot = op.type == .i64 ? (double ? .two63Double : .two63Single) : (double ? .two32Double : .two32Single)
         if op.type == .i32, !truncates {
@@ -238,7 +219,7 @@ extension Lowering {
         if truncates || mode.resident {
             a.convert(convert, .b64, result, value)
         } else {
-            withRounding(mode) { $0.a.convert(convert, .b64, result, value) }
+            withRounding(mode, temporary) { $0.a.convert(convert, .b64, result, value) }
         }
         finishSlow(op, result: result.rawValue)
         deliver(result)
@@ -289,7 +270,7 @@ extension Lowering {
         let convert: IntegerToFloat = double ? .vcvtsi2sd : .vcvtsi2ss
         if !mode.signed, source == .i64 {
             let value = use(op.a)
-            let target = takeFloat()
+            let target = takeFloat(), temporary = roundingTemporary(mode)
             a.test(.b64, value, value)
             var code = ColdCode(.slowFloat)
             code.jump = a.jccForward(.s)
@@ -300,7 +281,7 @@ extension Lowering {
             code.imm = Int64(index)
             code.aux = UInt16(16 &+ target.rawValue)
             emitOnes(target, double)
-            withRounding(mode) { $0.a.convert(convert, .b64, target, target, value) }
+            withRounding(mode, temporary) { $0.a.convert(convert, .b64, target, target, value) }
             code.resume = a.cursor
             record(.rejoin)
             cold.append(code)

@@ -99,9 +99,13 @@ extension Lowering {
             checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access)
         }
         switch op.type {
-        case .f64: a.vmovsd(memory, useFloat(op.b))
-        case .f32: a.vmovss(memory, useFloat(op.b))
-        case .f16: a.vpextr(.b16, memory, useFloat(op.b), lane: 0)
+        case .f16, .f32, .f64:
+            // The access may be narrower than the value: a boxed number is stored without its box.
+            switch access.bytes {
+            case 2: a.vpextr(.b16, memory, useFloat(op.b), lane: 0)
+            case 4: a.vmovss(memory, useFloat(op.b))
+            default: a.vmovsd(memory, useFloat(op.b))
+            }
         case .v128, .v256, .none: failed = true
         default:
             let s = accessSize(access)
@@ -202,11 +206,16 @@ extension Lowering {
         a.mov(.b64, .rax, Self.mem(StateHeader.reservationAddress))
         a.mov(.b64, Self.mem(StateHeader.reservationAddress), imm: -1)
         a.alu(.cmp, .b64, .rax, address)
-        let failure = a.jccShort(.ne)
+        let match = a.jccShort(.e)
+        // The page must be writable even then: this faults or changes nothing; rsp is not 0.
+        a.lockAlu(.or, s, memory, imm: 0)
+        a.test(.b64, .rsp, .rsp)
+        let failure = a.jmpShort()
+        a.bind(match)
         a.mov(.b64, .rax, Self.mem(StateHeader.reservationValue))
         a.lockCmpxchg(s, memory, value)
         a.bind(failure)
-        // The flags of either comparison say how it went.
+        // The flags of the test or the exchange say how it went.
         a.setcc(.ne, .rax)
         a.movzx(.rax, .rax, from: .b8)
         deliver(.rax)

@@ -12,7 +12,7 @@ extension Lowering {
         let isFloat = op.type.isVector
         let result = isFloat ? 16 &+ takeFloat().rawValue : takeInteger().rawValue
         emitSlowFloat(op, operands: operands, result: result, isFloat: isFloat)
-        isBoxed[index] = false
+        isBoxed[index] = op.type == .f32
         if isFloat { deliver(XMM(rawValue: result &- 16)) } else { deliver(GPR(rawValue: result)) }
     }
 

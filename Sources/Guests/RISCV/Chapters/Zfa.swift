@@ -46,32 +46,18 @@ enum LoadImmediateConstant {
 
 /// FCVTMOD.W.D: a double truncated to an integer modulo 2^32.
 enum ModularConversion {
-    static let helper = HelperTable.register { state, bits, _, _ in
-        let (result, flags) = ModularConversion.convert(bits)
-        let sticky = state + Int(StateHeader.floatFlags)
-        sticky.storeBytes(of: sticky.load(as: UInt32.self) | flags, as: UInt32.self)
-        return UInt64(bitPattern: Int64(result))
+    static let helper = HelperTable.register { _, bits, _, _ in
+        UInt64(bitPattern: Int64(ModularConversion.convert(bits)))
     }
 
-    /// The result and the exception flags (NX 1, NV 16): those of FCVT.W.D with the same operand.
-    static func convert(_ bits: UInt64) -> (result: Int32, flags: UInt32) {
+    /// The low word of the integer that `bits`, a double, truncates to; 0 for infinities and NaNs.
+    static func convert(_ bits: UInt64) -> Int32 {
         let exponent = Int64(bits &>> 52 & 0x7ff) &- 1075
-        let isNegative = bits &>> 63 != 0
-        if exponent == 2047 &- 1075 { return (0, 16) }
-        if bits &<< 1 == 0 { return (0, 0) }
-        // Numbers below 1, denormal ones too, leave nothing but inexactness.
-        if exponent < -52 { return (0, 1) }
+        // Too small to leave an integer (denormal numbers too), or a multiple of 2^32, or no number.
+        if exponent < -52 || exponent > 31 { return 0 }
         let significand = bits & 0x000f_ffff_ffff_ffff | 0x0010_0000_0000_0000
-        var magnitude: UInt64 = 0, isInexact = false
-        if exponent < 0 {
-            magnitude = significand &>> UInt64(-exponent)
-            isInexact = magnitude &<< UInt64(-exponent) != significand
-        } else if exponent < 32 {
-            magnitude = significand &<< UInt64(exponent)
-        }
-        let isTooLarge = exponent >= 0 || magnitude > (isNegative ? 0x8000_0000 : 0x7fff_ffff)
-        let low = UInt32(truncatingIfNeeded: isNegative ? 0 &- magnitude : magnitude)
-        return (Int32(bitPattern: low), isTooLarge ? 16 : isInexact ? 1 : 0)
+        let magnitude = exponent < 0 ? significand &>> UInt64(-exponent) : significand &<< UInt64(exponent)
+        return Int32(truncatingIfNeeded: bits &>> 63 != 0 ? 0 &- magnitude : magnitude)
     }
 }
 
@@ -122,7 +108,10 @@ extension Pattern {
         },
         // Its rounding mode field is fixed: toward zero.
         Pattern("fcvtmod.w.d rd, fs1, rtz", "1100001 01000 ..... 001 ..... 1010011", [.zfa, .d]) { x, i in
-            x[i.rd] = x.builder.helper(ModularConversion.helper, .raisesFlags, x.bits(i.fs1))
+            // The flags are those of FCVT.W.D.
+            x.rounding = .towardZero
+            _ = x.toInteger(x[double: i.fs1], .i32, signed: true)
+            x[i.rd] = x.builder.helper(ModularConversion.helper, .pure, x.bits(i.fs1))
         },
     ]
 }
