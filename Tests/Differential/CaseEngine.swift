@@ -30,25 +30,29 @@ final class CaseEngine {
 
     init?(_ choice: Choice) {
         guard let slot = CaseEngine.page(CaseLayout.slot), let scratch = CaseEngine.page(CaseLayout.scratch),
-              let model = try? CPUModel(parsing: "max") else { return nil }
+              let engine = CaseEngine.make(choice, SlotCode()) else { return nil }
         self.slot = slot.assumingMemoryBound(to: UInt32.self)
         self.scratch = scratch.assumingMemoryBound(to: UInt64.self)
         name = choice.rawValue
+        self.engine = engine
+        vcpu = engine.makeVCPU()
+    }
+
+    /// An engine for the guest with every extension.
+    static func make(_ choice: Choice, _ source: any CodeSource) -> (any Engine)? {
+        guard let model = try? CPUModel(parsing: "max") else { return nil }
         var options = EngineOptions()
         options.optimize = choice != .plain
         options.codeCacheBytes = 16 << 20
-        let guest = RISCV64(model: model), source = SlotCode()
+        let guest = RISCV64(model: model)
         switch choice {
-        case .plain, .interpreter: engine = InterpreterEngine(guest: guest, source: source, options: options)
+        case .plain, .interpreter: return InterpreterEngine(guest: guest, source: source, options: options)
         case .x64:
             var problem = ""
-            guard let x64 = X64Engine(guest: guest, source: source, options: options, problem: &problem) else {
-                print(problem)
-                return nil
-            }
-            engine = x64
+            let engine = X64Engine(guest: guest, source: source, options: options, problem: &problem)
+            if engine == nil { print(problem) }
+            return engine
         }
-        vcpu = engine.makeVCPU()
     }
 
     /// Maps the page at a fixed address once for all engines.

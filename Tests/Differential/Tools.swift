@@ -47,7 +47,7 @@ enum Tools {
         _ = try run("riscv64-linux-gnu-gcc", [
             "-march=rv64gc", "-mabi=lp64d", "-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin",
             "-fno-tree-loop-distribute-patterns", "-Wall", "-Wextra",
-        ] + flags + sources.map { here + "/" + $0 } + ["-o", output])
+        ] + flags + sources.map { $0.hasPrefix("/") ? $0 : here + "/" + $0 } + ["-o", output])
         return output
     }
 }
