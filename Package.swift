@@ -34,6 +34,7 @@ let package = Package(
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"], exclude: ["Golden"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
+        .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
         .target(name: "TraceFuzzing", dependencies: ["IR", "IRPasses", "Translation"], path: "Tests/TraceFuzzing"),

@@ -9,7 +9,7 @@ public enum UserMode {
     /// - Parameters:
     ///   - arguments: what follows argv[0].
     ///   - only: the name of the one guest wanted (`apus-riscv64`), or nil for whatever the program is.
-    public static func run(_ options: UserOptions, program: String, arguments: [String], guests: [UserGuest],
+    public static func run(_ options: UserOptions, program: [UInt8], arguments: [[UInt8]], guests: [UserGuest],
                            engines: [UserEngine], only: String? = nil) throws(UserModeError) -> Never {
         let paths = PathTranslation(root: options.sysroot)
         var launch = try Launch(program: program, arguments: arguments, options: options, paths: paths)

@@ -5,7 +5,6 @@ import Glibc
 /// opened.
 extension SystemCall {
     func openGenerated(_ file: ProcFile, flags: Int) -> SystemCallResult {
-        if flags & Int(O_ACCMODE) != Int(O_RDONLY) { return .error(EACCES) }
         if flags & Int(O_DIRECTORY) != 0 { return .error(ENOTDIR) }
         if flags & Int(O_CREAT) != 0 && flags & Int(O_EXCL) != 0 { return .error(EEXIST) }
         let text = ProcText(process).bytes(of: file)

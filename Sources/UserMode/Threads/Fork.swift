@@ -2,7 +2,8 @@
 //
 // Fork. The host's C library forks, so that its own locks are consistent in the child; requests that it has no words
 // for (namespaces, other exit signals) use the raw system call. Whoever forks holds every lock of Apus, in this order:
-// ThreadTable, SignalTable, GuestMemory, then those of the engine. Nobody may take them in another order.
+// ThreadTable, SignalTable, the engine's, GuestMemory (engines read guest code while they hold theirs). Nobody may take
+// them in another order.
 //
 // Vfork. The child runs on Apus's memory while its parent's thread sleeps in the host kernel: it has a host stack and a
 // vCPU of its own, but the parent's thread-local storage, so that for the host's C library it *is* that thread. What is
@@ -21,14 +22,14 @@ extension Process {
     func willFork() {
         threads.willFork()
         signals.willFork()
-        memory.willFork()
         engine.prepareToFork()
+        memory.willFork()
     }
 
     /// Releases them in the parent (`pid` is the child's, or negative if there is none) or in the child (0).
     func didFork(_ pid: Int64) {
-        if pid == 0 { engine.didForkInChild() } else { engine.didForkInParent(childExists: pid > 0) }
         memory.didFork()
+        if pid == 0 { engine.didForkInChild() } else { engine.didForkInParent(childExists: pid > 0) }
         signals.didFork()
         threads.didFork()
     }

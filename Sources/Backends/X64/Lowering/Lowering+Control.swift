@@ -149,6 +149,8 @@ extension Lowering {
         if op.aux & HelperEffects.mayFault.rawValue != 0 { storePC(guestPC) }
         a.mov(.b32, .direct(.rax), imm: Int32(truncatingIfNeeded: op.imm))
         a.call(trampolines.helper)
+        record(.call)
+        record(.clobber, -1, .register(GPR.rax.rawValue))
         deliver(.rax)
     }
 

@@ -112,8 +112,10 @@ extension Lowering {
         a.avx(double ? .vucomisd : .vucomiss, left, right)
         // Equal or unordered: zeros of either sign and NaNs are settled out of line.
         let jump = a.jccForward(.e)
+        record(.leave)
         a.avx(isMinimum ? (double ? .vminsd : .vminss) : (double ? .vmaxsd : .vmaxss), target, left, right)
         let resume = a.cursor
+        record(.rejoin)
         var equal = ColdCode(.equalMinMax)
         equal.jump = jump
         equal.resume = resume
@@ -228,6 +230,7 @@ extension Lowering {
         var code = ColdCode(.slowFloat)
         a.avx(double ? .vucomisd : .vucomiss, value, .ripRelative(address: constants.address(limit)))
         code.jump = a.jccForward(.ae)
+        record(.leave)
         // Unordered sets the carry, as less does; parity tells it apart below, where the second compare sets it too.
         a.avx(double ? .vucomisd : .vucomiss, value, .ripRelative(address: constants.address(.zero)))
         code.secondJump = a.jccForward(.b)
@@ -242,6 +245,7 @@ extension Lowering {
 
     /// The slow case queued last comes back to here.
     private mutating func finishSlow(_ op: Op, result: UInt8) {
+        record(.rejoin)
         if pendingSlow < cold.count { cold.base[pendingSlow].resume = a.cursor }
     }
 
@@ -270,6 +274,7 @@ extension Lowering {
             a.test(.b64, value, value)
             var code = ColdCode(.slowFloat)
             code.jump = a.jccForward(.s)
+            record(.leave)
             code.x = value.rawValue
             code.y = Placement.none
             code.z = Placement.none
@@ -278,6 +283,7 @@ extension Lowering {
             emitOnes(target, double)
             withRounding(mode, temporary) { $0.a.convert(convert, .b64, target, target, value) }
             code.resume = a.cursor
+            record(.rejoin)
             cold.append(code)
             isBoxed[index] = true
             return deliver(target)
@@ -410,7 +416,7 @@ extension Lowering {
         } else {
             target = takeFloat()
             a.vmovaps(target, value)
-            places.assign(index, 16 &+ target.rawValue)
+            assignResult(16 &+ target.rawValue)
         }
         var code = ColdCode(.unbox)
         code.jump = a.jccForward(.ne)

@@ -60,6 +60,7 @@ extension Lowering {
                 special = a.jccForward(.e)
             }
         }
+        record(.leave)
         a.mov(s, .rax, left)
         if isSigned {
             if s == .b64 { a.cqo() } else { a.cdq() }
@@ -70,6 +71,7 @@ extension Lowering {
         }
         if !isQuotient { a.mov(s, .rax, .rdx) }
         let resume = a.cursor
+        record(.rejoin)
         if let special {
             var code = ColdCode(.division)
             code.jump = special

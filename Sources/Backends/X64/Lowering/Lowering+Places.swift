@@ -47,6 +47,7 @@ extension Lowering {
         let held = registerHolding(value)
         if held != Placement.none {
             places.lock(held)
+            record(.read, value, .register(held))
             return GPR(rawValue: held)
         }
         let target = takeInteger()
@@ -60,14 +61,39 @@ extension Lowering {
     mutating func useOperand(_ ref: Ref) -> Mem {
         let value = Int(ref)
         if registerHolding(value) == Placement.none, dies(ref), !isConstant(ref) {
-            if places.home[value] >= 0 { return slotMem(places.home[value]) }
-            if places.spill[value] >= 0 { return spillMem(places.spill[value]) }
+            if let memory = onlyInMemory(value) { return memory }
         }
         return .direct(use(ref))
     }
 
+    private func onlyInMemory(_ value: Int) -> Mem? {
+        if places.home[value] >= 0 {
+            record(.read, value, .slot(Int(places.home[value])))
+            return slotMem(places.home[value])
+        }
+        guard places.spill[value] >= 0 else { return nil }
+        record(.read, value, .spill(places.spill[value]))
+        return spillMem(places.spill[value])
+    }
+
+    /// Records that `value` is brought to `target` from where it is.
+    private func recordLoad(_ value: Int, _ target: UInt8) {
+        guard placementLog != nil else { return }
+        let held = registerHolding(value)
+        if held != Placement.none {
+            record(.move, value, .register(target), from: .register(held))
+        } else if ops[value].code == .const {
+            record(.write, value, .register(target))
+        } else if places.spill[value] >= 0 {
+            record(.move, value, .register(target), from: .spill(places.spill[value]))
+        } else if places.home[value] >= 0 {
+            record(.move, value, .register(target), from: .slot(Int(places.home[value])))
+        }
+    }
+
     /// Writes the value into `target` without changing where it is known to be.
     mutating func load(_ value: Int, into target: GPR) {
+        recordLoad(value, target.rawValue)
         let held = registerHolding(value)
         if held != Placement.none {
             if held != target.rawValue { a.mov(.b64, target, GPR(rawValue: held)) }
@@ -96,6 +122,7 @@ extension Lowering {
         let held = registerHolding(value)
         if held != Placement.none {
             places.lock(held)
+            record(.read, value, .register(held))
             return XMM(rawValue: held &- 16)
         }
         let target = takeFloat()
@@ -108,13 +135,13 @@ extension Lowering {
     mutating func useFloatOperand(_ ref: Ref) -> Mem {
         let value = Int(ref)
         if registerHolding(value) == Placement.none, dies(ref), !isConstant(ref) {
-            if places.home[value] >= 0 { return slotMem(places.home[value]) }
-            if places.spill[value] >= 0 { return spillMem(places.spill[value]) }
+            if let memory = onlyInMemory(value) { return memory }
         }
         return .direct(useFloat(ref))
     }
 
     mutating func loadFloat(_ value: Int, into target: XMM) {
+        recordLoad(value, 16 &+ target.rawValue)
         let held = registerHolding(value)
         if held != Placement.none {
             if held != 16 &+ target.rawValue { a.vmovaps(target, XMM(rawValue: held &- 16)) }
@@ -156,13 +183,13 @@ extension Lowering {
             let held = places.register[Int(operand)]
             if held != Placement.none, avoid &>> UInt64(held & 63) & 1 == 0 {
                 places.release(held)
-                places.assign(index, held)
+                assignResult(held)
                 places.lock(held)
                 return GPR(rawValue: held)
             }
         }
         let target = takeInteger()
-        places.assign(index, target.rawValue)
+        assignResult(target.rawValue)
         return target
     }
 
@@ -172,13 +199,13 @@ extension Lowering {
             let held = places.register[Int(operand)]
             if held != Placement.none, avoid &>> UInt64(held & 63) & 1 == 0 {
                 places.release(held)
-                places.assign(index, held)
+                assignResult(held)
                 places.lock(held)
                 return XMM(rawValue: held &- 16)
             }
         }
         let target = takeFloat()
-        places.assign(index, 16 &+ target.rawValue)
+        assignResult(16 &+ target.rawValue)
         return target
     }
 
@@ -197,6 +224,7 @@ extension Lowering {
         }
         places.addHome(index, slot)
         places.lock(register)
+        record(.write, index, .register(register))
         return register
     }
 
@@ -209,13 +237,16 @@ extension Lowering {
            places.register[value] == Placement.none, places.spill[value] < 0,
            places.secondHome[value] < 0 || places.home[value] < 0 {
             let register = places.homeRegister[slot]
+            let place = register != Placement.none ? Place.register(register) : .slot(slot)
             if ops[value].type.isVector {
                 let target = takeFloat()
+                record(.move, value, .register(16 &+ target.rawValue), from: place)
                 if register != Placement.none { a.vmovaps(target, XMM(rawValue: register &- 16)) } else { a.vmovsd(target, slotMem(Int16(truncatingIfNeeded: slot))) }
                 places.assign(value, 16 &+ target.rawValue)
                 unlock(target)
             } else {
                 let target = takeInteger()
+                record(.move, value, .register(target.rawValue), from: place)
                 if register != Placement.none { a.mov(.b64, target, GPR(rawValue: register)) } else { a.mov(.b64, target, slotMem(Int16(truncatingIfNeeded: slot))) }
                 places.assign(value, target.rawValue)
                 unlock(target)
@@ -239,6 +270,7 @@ extension Lowering {
         if candidates != 0 {
             let register = UInt8(truncatingIfNeeded: candidates.trailingZeroBitCount)
             places.lock(register)
+            record(.clobber, -1, .register(register))
             return register
         }
         // Evict the value that is backed elsewhere, else the one whose next use is likely furthest.
@@ -262,6 +294,7 @@ extension Lowering {
         }
         evict(best)
         places.lock(best)
+        record(.clobber, -1, .register(best))
         return best
     }
 
@@ -277,6 +310,7 @@ extension Lowering {
             let spill = places.freeSpills.trailingZeroBitCount
             places.freeSpills &= places.freeSpills &- 1
             places.spill[value] = Int16(spill)
+            record(.move, value, .spill(Int16(spill)), from: .register(register))
             if register >= 16 {
                 a.vmovsd(spillMem(Int16(spill)), XMM(rawValue: register &- 16))
             } else {
@@ -296,6 +330,7 @@ extension Lowering {
             if others != 0, liveness.lastUse[value] >= Ref(truncatingIfNeeded: index) {
                 let target = UInt8(truncatingIfNeeded: others.trailingZeroBitCount)
                 a.mov(.b64, GPR(rawValue: target), register)
+                record(.move, value, .register(target), from: .register(number))
                 places.release(number)
                 places.assign(value, target)
             } else {
@@ -303,6 +338,7 @@ extension Lowering {
             }
         }
         places.lock(number)
+        record(.clobber, -1, .register(number))
     }
 
     /// The result is in scratch register `register`, which the caller took: it stays there or moves to its home.
@@ -310,7 +346,7 @@ extension Lowering {
         if let home = defineInHome(avoiding: 0, vector: false) {
             a.mov(.b64, GPR(rawValue: home), register)
         } else {
-            places.assign(index, register.rawValue)
+            assignResult(register.rawValue)
         }
     }
 
@@ -318,10 +354,17 @@ extension Lowering {
         if let home = defineInHome(avoiding: 0, vector: true) {
             a.vmovaps(XMM(rawValue: home &- 16), register)
         } else {
-            places.assign(index, 16 &+ register.rawValue)
+            assignResult(16 &+ register.rawValue)
         }
     }
 
     /// The result is in scratch register `register`, which the caller took.
-    mutating func result(in register: GPR) { places.assign(index, register.rawValue) }
+    mutating func result(in register: GPR) { assignResult(register.rawValue) }
+
+    /// The op's result is in scratch register `register`.
+    @inline(__always)
+    mutating func assignResult(_ register: UInt8) {
+        places.assign(index, register)
+        record(.write, index, .register(register))
+    }
 }

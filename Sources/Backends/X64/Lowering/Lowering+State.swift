@@ -16,6 +16,7 @@ extension Lowering {
             }
             // Another live value is known to be in this home (unoptimised IR reads a slot twice): make a copy.
             let register = places.homeRegister[slot]
+            record(.read, index, register != Placement.none ? .register(register) : .slot(slot))
             if op.type.isVector {
                 let target = defineFloat()
                 if register != Placement.none { a.vmovaps(target, XMM(rawValue: register &- 16)) } else { a.vmovsd(target, Self.mem(op.offset)) }
@@ -66,6 +67,7 @@ extension Lowering {
         } else {
             a.mov(.b64, memory, use(op.a))
         }
+        record(.write, value, .slot(slot))
         places.addHome(value, slot)
     }
 

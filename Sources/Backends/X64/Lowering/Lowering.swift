@@ -36,6 +36,10 @@ struct Lowering {
     var pendingSlow = 0
     /// The block cannot be translated as it is (out of spill slots or cold entries); retry with fewer instructions.
     var failed = false
+    /// Where the cold code begins.
+    var coldStart: UnsafeMutablePointer<UInt8>
+    /// What `PlacementChecker` reads; nil outside tests.
+    var placementLog: UnsafeMutablePointer<PlacementLog>?
 
     /// An exit to a known guest address.
     struct PendingLink: BitwiseCopyable {
@@ -55,6 +59,7 @@ struct Lowering {
         let nowhere = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
         a = Assembler(write: nowhere, limit: nowhere, executableDelta: 0)
         entry = nowhere
+        coldStart = nowhere
         places = Placement(capacity: capacity, registers: registers)
         liveness = Liveness(capacity: capacity)
         self.trampolines = trampolines
@@ -95,6 +100,7 @@ struct Lowering {
             }
             index &+= 1
         }
+        coldStart = a.cursor
         writeCold()
         if links.overflowed || cold.overflowed || boundaries.overflowed { failed = true }
     }

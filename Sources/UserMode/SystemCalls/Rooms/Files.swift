@@ -81,6 +81,9 @@ enum FileCalls {
         .host("open_by_handle_at", SYS_open_by_handle_at, [.fd, .pointer, .flags(.open)], .waits),
     ]
 
+    /// O_PATH: a name, not its contents.
+    private static let pathOnly = 0o10000000
+
     private static func openAt(_ call: SystemCall) -> SystemCallResult {
         open(call, directory: Int(call.int(0)), path: call[1], flags: call[2], mode: Int(UInt32(truncatingIfNeeded: call[3])))
     }
@@ -94,11 +97,11 @@ enum FileCalls {
         let hostFlags = Int(Int32(truncatingIfNeeded: FlagSet.open.toHost(flags, from: call.process.abi.flavour)))
         let follow = hostFlags & Int(O_NOFOLLOW) == 0
         switch call.lookUp(path, follow: follow) {
-        case .generated(let file):
+        case .generated(let file) where hostFlags & (Int(O_ACCMODE) | pathOnly) == Int(O_RDONLY):
             return call.openGenerated(file, flags: hostFlags)
         case .replaced(let replacement):
             return replacement.withPointer { call.host(.waits, SYS_openat, directory, $0, hostFlags, mode) }
-        case .unchanged:
+        case .unchanged, .generated:
             return call.host(.waits, SYS_openat, directory, call.pointer(path), hostFlags, mode)
         }
     }

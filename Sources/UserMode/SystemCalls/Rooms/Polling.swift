@@ -54,7 +54,7 @@ enum PollingCalls {
     private static func poll(_ call: SystemCall, time: StructLayout) -> SystemCallResult {
         withPollFiles(call) { files in
             call.withTimeout(time, call[2]) { timeout in
-                call.withSignalMask(call[3]) { mask in
+                call.withTemporaryMask(call[3], size: call[4]) { mask in
                     call.host(.waits, SYS_ppoll, files, Int(UInt32(truncatingIfNeeded: call[1])), timeout, mask,
                               Int(call.long(4)))
                 }
@@ -104,8 +104,8 @@ enum PollingCalls {
         guard call[5] != 0 else { return body(0) }
         guard let address = call.readPointer(call[5]),
               let size = call.readPointer(call[5] &+ UInt64(call.model.wordSize)) else { return .error(EFAULT) }
-        return call.withSignalMask(address) { mask in
-            var pair = (mask, Int(truncatingIfNeeded: size))
+        return call.withTemporaryMask(address, size: size) { mask in
+            var pair = (mask, 8)
             return withUnsafeMutableBytes(of: &pair) { body(Int(bitPattern: $0.baseAddress)) }
         }
     }
@@ -137,7 +137,7 @@ enum PollingCalls {
         // The kernel's own limit (EP_MAX_EVENTS) is larger; nobody asks for more than this at once.
         guard count > 0, count <= 1 << 20 else { return .error(EINVAL) }
         let pair = StructLayout.epollEvent.conversions(call.shape)
-        return call.withSignalMask(number == SYS_epoll_wait ? 0 : call[4]) { mask in
+        return call.withTemporaryMask(number == SYS_epoll_wait ? 0 : call[4], size: call[5]) { mask in
             if pair.identical {
                 return call.host(.waits, number, Int(call.int(0)), call.pointer(at: 1), Int(count), timeout, mask, 8)
             }
@@ -166,18 +166,25 @@ enum PollingCalls {
 }
 
 extension SystemCall {
-    /// A host pointer to the 8-byte signal set at `address`.
+    /// Runs `body` with a host pointer to the signal set at `address`.
     func withSignalMask(_ address: UInt64, _ body: (Int) -> SystemCallResult) -> SystemCallResult {
-        guard model.bigEndian, address != 0 else { return body(pointer(address)) }
-        guard var mask = readSignalSet(address) else { return .error(EFAULT) }
+        guard model.bigEndian || model.wordSize == 4, address != 0 else { return body(pointer(address)) }
+        guard var mask = signalSet(at: address) else { return .error(EFAULT) }
         return withUnsafeMutableBytes(of: &mask) { body(Int(bitPattern: $0.baseAddress)) }
     }
 
-    /// A signal set: an array of longs in the guest's order, the first holding the lowest signals.
-    func readSignalSet(_ address: UInt64) -> UInt64? {
-        if model.wordSize == 8 { return readInteger(address, size: 8) }
-        guard let low = readInteger(address, size: 4), let high = readInteger(address &+ 4, size: 4) else { return nil }
-        return high << 32 | low
+    /// Runs `body`, which waits, with the guest's mask replaced by the one at `address`, if there is one. The thread
+    /// puts the old one back when the call has ended and its signals are delivered.
+    func withTemporaryMask(_ address: UInt64, size: UInt64, _ body: (Int) -> SystemCallResult) -> SystemCallResult {
+        guard address != 0 else { return body(0) }
+        guard size == 8 else { return .error(EINVAL) }
+        guard let mask = signalSet(at: address) else { return .error(EFAULT) }
+        var host = thread.beginTemporaryMask(mask)
+        if thread.inbox.sentMask & ~thread.signalMask != 0 {
+            apus_atomic_store_i32(thread.pending, 1)
+            return .interrupted
+        }
+        return withUnsafeMutableBytes(of: &host) { body(Int(bitPattern: $0.baseAddress)) }
     }
 
     /// A timeout the host kernel may update with the time left: the guest's is updated also when a signal ended the
