@@ -99,6 +99,7 @@ public enum HostFaults {
     /// enough for tests and engines without user mode.
     public static func install() {
         _ = regionCount.pointee
+        _ = regions
         for signal in synchronousSignals {
             installHandler(signal) { signal, info, ucontext in
                 guard let info, let ucontext else { return }
@@ -125,6 +126,9 @@ public enum HostFaults {
     /// - Returns: false if there is no memory for one.
     @discardableResult
     public static func prepareThread() -> Bool {
+        // Handlers must not be the first to touch what is made on first use.
+        _ = regionCount.pointee
+        _ = regions
         var current = stack_t()
         if sigaltstack(nil, &current) == 0, current.ss_flags & Int32(SS_DISABLE) == 0, current.ss_size >= alternateStackSize {
             return true

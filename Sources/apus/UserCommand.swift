@@ -26,9 +26,11 @@ struct UserCommand {
         var command = UserCommand(name: name, only: only)
         do {
             let rest = try command.parse(arguments)
-            guard let program = rest.first else { throw CommandError.usage("no program named (-h prints help)") }
+            // Program and arguments are bytes, which need not be text.
+            let raw = HostArguments.last(rest.count)
+            guard let program = raw.first else { throw CommandError.usage("no program named (-h prints help)") }
             try command.finish()
-            try UserMode.run(command.options, program: program, arguments: Array(rest.dropFirst()), guests: Registry.guests,
+            try UserMode.run(command.options, program: program, arguments: Array(raw.dropFirst()), guests: Registry.guests,
                              engines: Registry.engines, only: only)
         } catch let error as UserModeError {
             command.complain(error.text)
@@ -144,13 +146,14 @@ struct UserCommand {
 
 /// The environment that the guest gets: Apus's own, as options change it.
 struct GuestEnvironment {
-    private(set) var variables: [String]
+    /// Bytes, which need not be text.
+    private(set) var variables: [[UInt8]]
 
     init() {
         variables = []
         var next = environ
         while let entry = next.pointee {
-            variables.append(String(cString: entry))
+            variables.append(HostArguments.bytes(entry))
             next += 1
         }
     }
@@ -159,17 +162,17 @@ struct GuestEnvironment {
         guard let equals = assignment.firstIndex(of: "="), equals != assignment.startIndex else {
             throw .usage("-E: '\(assignment)' is not of the form var=value")
         }
-        let prefix = assignment[...equals]
-        if let index = variables.firstIndex(where: { $0.hasPrefix(prefix) }) {
-            variables[index] = assignment
+        let prefix = Array(assignment[...equals].utf8)
+        if let index = variables.firstIndex(where: { $0.starts(with: prefix) }) {
+            variables[index] = Array(assignment.utf8)
         } else {
-            variables.append(assignment)
+            variables.append(Array(assignment.utf8))
         }
     }
 
     mutating func unset(_ name: String) throws(CommandError) {
         guard !name.contains("=") else { throw .usage("-U: '\(name)' is not a name") }
-        variables.removeAll { $0.hasPrefix(name + "=") }
+        variables.removeAll { $0.starts(with: Array((name + "=").utf8)) }
     }
 }
 

@@ -21,7 +21,7 @@ struct EncodingSpace {
         return isVectorMemory && bits &>> 20 & 31 == 8 || bits & 0xfc00_707f == 0x9c00_3057
     }
 
-    func run(in folder: String) throws -> Int {
+    func run(in folder: String) throws -> Outcome {
         let program = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
         let guest = RISCV64(model: try CPUModel(parsing: "max"))
         var random = Random(state: seed)
@@ -60,7 +60,7 @@ struct EncodingSpace {
             }
         }
         print("\(encodings.count) encodings: \(differing) differ in legality")
-        return differing
+        return Outcome(passed: differing == 0 ? 1 : 0, failed: differing)
     }
 
     /// Whether the guest program can run `bits` with arbitrary registers and come back.

@@ -25,8 +25,7 @@ struct Sequences {
     var engines = CaseEngine.Choice.allCases
     var qemu: String
 
-    /// The number of programs that end differently somewhere.
-    func run(in folder: String) throws -> Int {
+    func run(in folder: String) throws -> Outcome {
         var differing = 0
         let ran = max(0, programs)
         let engines = try self.engines.map { choice in
@@ -59,7 +58,7 @@ struct Sequences {
             }
         }
         print("\(ran) programs, \(self.engines.map(\.rawValue).joined(separator: ", ")): \(differing) differ")
-        return differing
+        return Outcome(passed: ran - differing, failed: differing)
     }
 
     private func differences(_ expected: [UInt8], _ actual: [UInt8]) -> [String] {

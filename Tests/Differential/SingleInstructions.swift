@@ -13,13 +13,12 @@ struct SingleInstructions {
     /// Differences shown for each instruction.
     var shown = 2
 
-    /// The number of instructions that differ somewhere.
-    func run(in folder: String) throws -> Int {
+    func run(in folder: String) throws -> Outcome {
         let program = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
         let engines = self.engines.compactMap(CaseEngine.init)
         let states = 25
         let encodings = max(4, (casesPerInstruction + states - 1) / states)
-        var failing: [String] = [], total = 0
+        var failing: [String] = [], total = 0, instructions = 0
         for entry in InstructionCatalogue.entries where entry.isComparable && (only.isEmpty || only.contains(entry.mnemonic)) {
             var random = Random(state: seed &+ UInt64(entry.match) &* 0x1_0000_0001)
             let records = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), using: &random) }
@@ -30,10 +29,11 @@ struct SingleInstructions {
             let count = try compare(entry, records, states, output, engines)
             if count > 0 { failing.append(entry.syntax) }
             total += records.count * states
+            instructions += 1
         }
         print("\(total) cases, \(engines.map(\.name).joined(separator: ", ")): \(failing.count) instructions differ")
         for syntax in failing { print("  \(syntax)") }
-        return failing.count
+        return Outcome(passed: instructions - failing.count, failed: failing.count)
     }
 
     private func compare(_ entry: CatalogueEntry, _ records: [CaseRecord], _ states: Int, _ output: Data, _ engines: [CaseEngine]) throws -> Int {

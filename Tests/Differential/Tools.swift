@@ -6,12 +6,21 @@ struct ToolError: Error, CustomStringConvertible {
     let description: String
 }
 
+/// How many of a part's checks (instructions, encoding space, programs) found no difference.
+struct Outcome {
+    var passed = 0
+    var failed = 0
+    static func += (a: inout Outcome, b: Outcome) {
+        a.passed += b.passed
+        a.failed += b.failed
+    }
+}
+
 enum Tools {
-    /// The reference emulator: QEMU_RISCV64, the guest kit's QEMU 10, or the system's.
+    /// The reference emulator, QEMU 10: the one that APUS_QEMU names, or the guest kit's.
     static var qemu: String? {
         let kit = NSHomeDirectory() + "/.cache/guest-kit/bin/q10-riscv64"
-        let candidates = [ProcessInfo.processInfo.environment["QEMU_RISCV64"], kit, "/usr/bin/qemu-riscv64"]
-        return candidates.compactMap { $0 }.first { FileManager.default.isExecutableFile(atPath: $0) }
+        return [ProcessInfo.processInfo.environment["APUS_QEMU"], kit].compactMap { $0 }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }
     /// The CPU with the extensions of this guest's `max`, and as little else as QEMU lets one choose.
     static let qemuCPU = "rv64,zicond=on,zfhmin=on,zcb=on,zihpm=off,zicbom=off,zicboz=off"

@@ -11,10 +11,10 @@ struct Launch {
     private var arguments: [[UInt8]]
     private let environment: [[UInt8]]
 
-    init(program: String, arguments: [String], options: UserOptions, paths: PathTranslation) throws(UserModeError) {
-        path = Array(program.utf8)
-        self.arguments = [Array((options.argv0 ?? program).utf8)] + arguments.map { Array($0.utf8) }
-        environment = options.environment.map { Array($0.utf8) }
+    init(program: [UInt8], arguments: [[UInt8]], options: UserOptions, paths: PathTranslation) throws(UserModeError) {
+        path = program
+        self.arguments = [options.argv0.map { Array($0.utf8) } ?? program] + arguments
+        environment = options.environment
         file = try Launch.open(path, paths)
     }
 
@@ -32,7 +32,7 @@ struct Launch {
         var failure = HostError(ENOENT)
         let translated = paths.host(path)
         for candidate in translated == path ? [path] : [path, translated] {
-            do { return try ProgramFile(path: String(decoding: candidate, as: UTF8.self), name: name) } catch {
+            do { return try ProgramFile(path: candidate, name: name) } catch {
                 if failure.code == ENOENT { failure = error }
             }
         }
@@ -47,7 +47,7 @@ struct Launch {
             path = script.interpreter
             // The interpreter is a guest program: its guest path comes first.
             let translated = paths.host(path)
-            do { file = try ProgramFile(path: String(decoding: translated, as: UTF8.self)) } catch {
+            do { file = try ProgramFile(path: translated) } catch {
                 throw UserModeError("\(current.name): interpreter \(String(decoding: path, as: UTF8.self)): \(error.text)",
                                     status: error.code == ENOENT ? 127 : 126)
             }
@@ -108,7 +108,7 @@ struct Launch {
         if let name = image.interpreter {
             let text = String(decoding: name, as: UTF8.self)
             let interpreterFile: ProgramFile
-            do { interpreterFile = try ProgramFile(path: String(decoding: paths.host(name), as: UTF8.self), name: text) } catch {
+            do { interpreterFile = try ProgramFile(path: paths.host(name), name: text) } catch {
                 throw UserModeError("\(file.name): interpreter \(text): \(error.text)"
                     + (options.sysroot == nil ? " (name the guest's root with -L)" : ""), status: 127)
             }

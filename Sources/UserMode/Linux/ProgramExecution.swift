@@ -152,7 +152,7 @@ struct Execution {
         let access = directCall(SYS_faccessat2, AT_FDCWD, path.withUnsafeBufferPointer { $0.baseAddress }, X_OK, AT_EACCESS)
         if access < 0 { throw Errno(Int32(truncatingIfNeeded: -access)) }
         do {
-            return .file(try ProgramFile(path: String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)))
+            return .file(try ProgramFile(path: path.dropLast().map { UInt8(bitPattern: $0) }))
         } catch {
             var status = stat()
             if error.code == EACCES, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG { return .unreadable }

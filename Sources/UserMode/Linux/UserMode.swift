@@ -9,7 +9,7 @@ public enum UserMode {
     /// - Parameters:
     ///   - arguments: what follows argv[0].
     ///   - only: the name of the one guest wanted (`apus-riscv64`), or nil for whatever the program is.
-    public static func run(_ options: UserOptions, program: String, arguments: [String], guests: [UserGuest],
+    public static func run(_ options: UserOptions, program: [UInt8], arguments: [[UInt8]], guests: [UserGuest],
                            engines: [UserEngine], only: String? = nil) throws(UserModeError) -> Never {
         let paths = PathTranslation(root: options.sysroot)
         var launch = try Launch(program: program, arguments: arguments, options: options, paths: paths)
@@ -54,15 +54,17 @@ public enum UserMode {
 
     private static func makeEngine(_ options: UserOptions, _ guest: any Guest, _ memory: GuestMemory,
                                    _ engines: [UserEngine]) throws(UserModeError) -> any Engine {
+        var engineOptions = options.engineOptions
+        engineOptions.memoryBase = memory.base
         if let name = options.engine {
             guard let row = engines.first(where: { $0.name == name }) else {
                 throw UserModeError("unknown engine '\(name)' (known: \(engines.map(\.name).joined(separator: ", ")))")
             }
-            return try row.make(guest, memory, options.engineOptions)
+            return try row.make(guest, memory, engineOptions)
         }
         var reason = UserModeError("no engine runs on this host")
         for row in engines {
-            do { return try row.make(guest, memory, options.engineOptions) } catch { reason = error }
+            do { return try row.make(guest, memory, engineOptions) } catch { reason = error }
         }
         throw reason
     }

@@ -6,8 +6,8 @@ public struct UserOptions: Sendable {
     public var sysroot: String?
     /// `-0`: what the guest sees as its argv[0].
     public var argv0: String?
-    /// The guest's environment, complete.
-    public var environment: [String] = []
+    /// The guest's environment, complete: bytes, which need not be text.
+    public var environment: [[UInt8]] = []
     /// `-s`: size of the main thread's stack, bytes.
     public var stackSize = 8 << 20
     /// `-R`: size of the guest's address space, bytes; 0: unlimited.

@@ -11,8 +11,9 @@ package final class ProgramFile: Sendable {
 
     /// Opens `path` for running.
     /// - Throws: the errno of `execve`: EACCES for what is not a regular file with an execute bit.
-    package init(path: String, name: String? = nil) throws(HostError) {
-        self.name = name ?? path
+    package init(path bytes: [UInt8], name: String? = nil) throws(HostError) {
+        self.name = name ?? String(decoding: bytes, as: UTF8.self)
+        let path = bytes.map { CChar(bitPattern: $0) } + [0]
         let fd = open(path, O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { throw HostError(errno) }
         var status = stat()
