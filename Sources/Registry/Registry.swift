@@ -28,7 +28,7 @@ public enum Registry {
     public static let engines: [UserEngine] = {
         var list: [UserEngine] = []
         #if arch(x86_64)
-        list.append(UserEngine(name: "x64", summary: "translates to x86-64 code", takesBase: false) { guest, source, options throws(UserModeError) in
+        list.append(UserEngine(name: "x64", summary: "translates to x86-64 code") { guest, source, options throws(UserModeError) in
             var problem = ""
             guard let engine = X64Engine(guest: guest, source: source, options: options, problem: &problem) else {
                 throw UserModeError("engine 'x64': \(problem)")
@@ -36,7 +36,7 @@ public enum Registry {
             return engine
         })
         #endif
-        list.append(UserEngine(name: "interpreter", summary: "interprets the intermediate representation, on any host", takesBase: true) {
+        list.append(UserEngine(name: "interpreter", summary: "interprets the intermediate representation, on any host") {
             guest, source, options in InterpreterEngine(guest: guest, source: source, options: options)
         })
         return list

@@ -32,16 +32,13 @@ public struct UserGuest: Sendable {
 public struct UserEngine: Sendable {
     public let name: String
     public let summary: String
-    /// Whether guest address 0 may lie elsewhere than at host address 0 (`-B`).
-    public let takesBase: Bool
     /// Throws if this host cannot run it.
     public let make: @Sendable (any Guest, any CodeSource, EngineOptions) throws(UserModeError) -> any Engine
 
-    public init(name: String, summary: String, takesBase: Bool,
+    public init(name: String, summary: String,
                 make: @escaping @Sendable (any Guest, any CodeSource, EngineOptions) throws(UserModeError) -> any Engine) {
         self.name = name
         self.summary = summary
-        self.takesBase = takesBase
         self.make = make
     }
 }

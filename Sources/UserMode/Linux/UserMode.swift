@@ -56,18 +56,17 @@ public enum UserMode {
 
     private static func makeEngine(_ options: UserOptions, _ guest: any Guest, _ memory: GuestMemory,
                                    _ engines: [UserEngine]) throws(UserModeError) -> any Engine {
+        var engineOptions = options.engineOptions
+        engineOptions.memoryBase = memory.base
         if let name = options.engine {
             guard let row = engines.first(where: { $0.name == name }) else {
                 throw UserModeError("unknown engine '\(name)' (known: \(engines.map(\.name).joined(separator: ", ")))")
             }
-            guard memory.base == 0 || row.takesBase else {
-                throw UserModeError("-B: engine '\(name)' needs the guest's address 0 at the host's")
-            }
-            return try row.make(guest, memory, options.engineOptions)
+            return try row.make(guest, memory, engineOptions)
         }
         var reason = UserModeError("no engine runs on this host")
-        for row in engines where memory.base == 0 || row.takesBase {
-            do { return try row.make(guest, memory, options.engineOptions) } catch { reason = error }
+        for row in engines {
+            do { return try row.make(guest, memory, engineOptions) } catch { reason = error }
         }
         throw reason
     }
