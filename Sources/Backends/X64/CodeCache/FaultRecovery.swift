@@ -28,10 +28,16 @@ enum FaultRecovery {
 
     static let trapFlag: UInt64 = 0x100
 
+    /// An entry whose addresses the new space takes belonged to an engine that is gone, and is replaced.
     static func register(_ space: Space) -> Bool {
-        guard count.pointee < capacity else { return false }
-        (spaces + count.pointee).initialize(to: space)
-        count.pointee += 1
+        let gone = (0 ..< count.pointee).first { spaces[$0].base < space.base &+ space.size && space.base < spaces[$0].base &+ spaces[$0].size }
+        if let gone {
+            spaces[gone] = space
+        } else {
+            guard count.pointee < capacity else { return false }
+            (spaces + count.pointee).initialize(to: space)
+            count.pointee += 1
+        }
         guard let base = UnsafeRawPointer(bitPattern: space.base) else { return false }
         HostFaults.registerCode(base: base, size: Int(space.size), fault: { signal, info, context in
             FaultRecovery.fault(signal, info, context)
