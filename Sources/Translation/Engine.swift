@@ -46,6 +46,8 @@ public struct EngineOptions: Sendable {
     public var maximumBlockInstructions = 64
     /// Bytes of host code before everything is flushed.
     public var codeCacheBytes = 128 << 20
+    /// Added to guest addresses to make host addresses; page-aligned.
+    public var memoryBase: UInt64 = 0
     /// The places where text goes that `-d` asked for.
     public var log: TranslationLog? = nil
     public init() {}

@@ -46,6 +46,8 @@ private final class Comparison {
 
     /// Runs one trace a seed; a description of the first failure, shrunk, and how many there are.
     func run(_ seeds: Range<UInt64>, _ options: RandomTrace.Options) -> (failures: Int, report: String) {
+        HostFaults.install()
+        HostFaults.prepareThread()
         var failures = 0, report = ""
         for seed in seeds {
             var options = options
@@ -65,11 +67,6 @@ private final class Comparison {
 }
 
 @Suite(.serialized) struct TranslatedTraces {
-    init() {
-        HostFaults.install()
-        HostFaults.prepareThread()
-    }
-
     @Test func integers() throws {
         let comparison = try #require(Comparison { _ in })
         var options = RandomTrace.Options()

@@ -78,7 +78,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
         halves.initialize(to: first)
         (halves + 1).initialize(to: second)
         lowering = .allocate(capacity: 1)
-        lowering.initialize(to: Lowering(capacity: Self.opCapacity, registers: registers, trampolines: trampolines, constants: constants))
+        lowering.initialize(to: Lowering(capacity: Self.opCapacity, registers: registers, trampolines: trampolines, constants: constants,
+                                       memoryBase: options.memoryBase))
         simplify = .allocate(capacity: 1)
         simplify.initialize(to: Simplify(capacity: Self.opCapacity))
         translator = TraceTranslator(guest: guest, source: source, options: options)
@@ -172,7 +173,11 @@ public final class X64Engine: Engine, @unchecked Sendable {
             let code = enter(state, target)
             switch code & 0xFF {
             case Exit.reason:
-                return ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
+                let reason = ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
+                if reason == .memoryFault {
+                    vcpu[UInt64.self, StateHeader.faultAddress] = vcpu[UInt64.self, StateHeader.faultAddress] &- options.memoryBase
+                }
+                return reason
             case Exit.link:
                 target = follow(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)
             case Exit.context:

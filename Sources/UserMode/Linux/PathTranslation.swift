@@ -23,7 +23,21 @@ public final class PathTranslation: Sendable {
     /// - Parameter follow: whether a symbolic link at its end is followed by what the path is used for.
     package func host(_ path: [UInt8], follow: Bool = true) -> [UInt8] {
         guard !root.isEmpty, path.first == Self.slash, !Self.isHostTree(path) else { return path }
-        return lookUp(path, follow: follow) ?? path
+        return lookUp(Self.belowRoot(path), follow: follow) ?? path
+    }
+
+    /// Without `..` at the beginning: the parent of the root is the root.
+    private static func belowRoot(_ path: [UInt8]) -> [UInt8] {
+        let dot = UInt8(ascii: ".")
+        var rest = path[...]
+        while true {
+            let name = rest.drop { $0 == slash }
+            let component = name.prefix { $0 != slash }
+            guard component.elementsEqual([dot, dot]) || component.elementsEqual([dot]) else { break }
+            rest = name.dropFirst(component.count)
+        }
+        if rest.count == path.count { return path }
+        return rest.first == slash ? Array(rest) : [slash] + rest
     }
 
     /// The path under the guest's root, or nil if nothing is there.

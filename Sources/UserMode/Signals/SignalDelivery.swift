@@ -73,7 +73,7 @@ enum SignalDelivery {
 
     private static func force(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) {
         let action = thread.process.signals[signal]
-        if thread.signalMask & SignalNumber.bit(signal) != 0 || action.handler <= 1 { terminate(signal) }
+        if thread.signalMask & SignalNumber.bit(signal) != 0 || action.handler <= 1 { terminateByFault(signal) }
         deliver(signal, info, thread)
         GuestThread.blockAll()
         thread.applyMask()
@@ -105,7 +105,7 @@ enum SignalDelivery {
             alternateStack: (alternate.address, alternate.size, alternate.flags))
         guard abi.pushSignalFrame(vcpu, memory: thread.process.memory, frame: request) else {
             // The kernel's force_sigsegv: a SIGSEGV that cannot be delivered is fatal.
-            if signal == Int(SIGSEGV) { terminate(signal) }
+            if signal == Int(SIGSEGV) { terminateByFault(signal) }
             return force(Int(SIGSEGV), SignalInformation(fault: Int(SIGSEGV), code: SignalCode.kernel, address: 0), thread)
         }
         if alternate.flags & AlternateStack.autoDisarm != 0 { thread.alternateStack = AlternateStack() }
@@ -136,6 +136,13 @@ enum SignalDelivery {
         default:
             terminate(signal)
         }
+    }
+
+    /// Ends the process by the `signal` of a fault, and says so: no shell tells a fault of the guest from one of Apus.
+    private static func terminateByFault(_ signal: Int) -> Never {
+        let name = strsignal(Int32(truncatingIfNeeded: signal)).map { String(cString: $0) } ?? "unknown"
+        UserLog.writer(nil)("apus: the program was ended by signal \(signal) (\(name))\n")
+        terminate(signal)
     }
 
     /// Ends the process by `signal`, as its parent sees it.

@@ -28,10 +28,16 @@ enum FaultRecovery {
 
     static let trapFlag: UInt64 = 0x100
 
+    /// An entry whose addresses the new space takes belonged to an engine that is gone, and is replaced.
     static func register(_ space: Space) -> Bool {
-        guard count.pointee < capacity else { return false }
-        (spaces + count.pointee).initialize(to: space)
-        count.pointee += 1
+        let gone = (0 ..< count.pointee).first { spaces[$0].base < space.base &+ space.size && space.base < spaces[$0].base &+ spaces[$0].size }
+        if let gone {
+            spaces[gone] = space
+        } else {
+            guard count.pointee < capacity else { return false }
+            (spaces + count.pointee).initialize(to: space)
+            count.pointee += 1
+        }
         guard let base = UnsafeRawPointer(bitPattern: space.base) else { return false }
         HostFaults.registerCode(base: base, size: Int(space.size), fault: { signal, info, context in
             FaultRecovery.fault(signal, info, context)
@@ -42,7 +48,12 @@ enum FaultRecovery {
     }
 
     private static func space(of pc: UInt) -> UnsafeMutablePointer<Space>? {
-        for index in 0 ..< count.pointee where pc &- spaces[index].base < spaces[index].size { return spaces + index }
+        // The newest first: an engine that is gone leaves its entry, and its addresses may have been given to another.
+        var index = count.pointee
+        while index > 0 {
+            index &-= 1
+            if pc &- spaces[index].base < spaces[index].size { return spaces + index }
+        }
         return nil
     }
 

@@ -8,10 +8,11 @@ extension Lowering {
         let displacement = op.displacement
         if isConstant(op.a) {
             let target = takeInteger()
-            a.movImmediate(target, constantValue(op.a) &+ op.imm)
+            a.movImmediate(target, constantValue(op.a) &+ op.imm &+ memoryBase)
             return .base(target, 0)
         }
         let base = use(op.a)
+        if memoryBase != 0 { return based(base, op.imm) }
         let small = Int32(truncatingIfNeeded: displacement)
         if Int64(small) == displacement { return .base(base, small) }
         let index = takeInteger()
@@ -23,7 +24,17 @@ extension Lowering {
     private mutating func atomicAddress(_ op: Op, _ access: MemoryAccess) -> Mem {
         let base = use(op.a)
         checkAlignment(base, 0, access)
-        return .base(base, 0)
+        return memoryBase != 0 ? based(base, 0) : .base(base, 0)
+    }
+
+    /// Host memory at guest address `base + displacement`, where guest addresses are not the host's. The register
+    /// given back holds the whole address, so that `base` is free for other uses.
+    private mutating func based(_ base: GPR, _ displacement: UInt64) -> Mem {
+        let sum = takeInteger()
+        a.movImmediate(sum, memoryBase &+ displacement)
+        a.alu(.add, .b64, sum, base)
+        unlock(base)
+        return .base(sum, 0)
     }
 
     private mutating func checkAlignment(_ base: GPR, _ displacement: Int32, _ access: MemoryAccess) {
@@ -202,7 +213,7 @@ extension Lowering {
         take(fixed: .rax)
         let value = use(op.b)
         let memory = atomicAddress(op, access)
-        let address = GPR(rawValue: memory.baseNumber)
+        let address = use(op.a)
         a.mov(.b64, .rax, Self.mem(StateHeader.reservationAddress))
         a.mov(.b64, Self.mem(StateHeader.reservationAddress), imm: -1)
         a.alu(.cmp, .b64, .rax, address)

@@ -55,7 +55,11 @@ struct Lowering {
         var pc: UInt64
     }
 
-    init(capacity: Int, registers: HostRegisters, trampolines: Trampolines, constants: ConstantPool) {
+    /// Added to guest addresses to make host addresses.
+    let memoryBase: UInt64
+
+    init(capacity: Int, registers: HostRegisters, trampolines: Trampolines, constants: ConstantPool, memoryBase: UInt64 = 0) {
+        self.memoryBase = memoryBase
         let nowhere = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
         a = Assembler(write: nowhere, limit: nowhere, executableDelta: 0)
         entry = nowhere

@@ -30,8 +30,7 @@ final class DecodeTree: @unchecked Sendable {
         for table in Pattern.all {
             for pattern in table where extensions.isSuperset(of: pattern.extensions) { enabled.append(pattern) }
         }
-        var sketch = Sketch(patterns: enabled)
-        _ = sketch.add(Array(enabled.indices.map(UInt16.init(truncatingIfNeeded:))), switched: 0)
+        let sketch = Sketch(patterns: enabled)
         nodes = .allocate(capacity: sketch.nodes.count)
         nodes.initialize(from: sketch.nodes, count: sketch.nodes.count)
         children = .allocate(capacity: sketch.children.count + 1)
@@ -73,40 +72,67 @@ private struct Sketch {
     var nodes: [DecodeTree.Node] = []
     var children: [UInt16] = []
     var leaves: [UInt16] = []
+    /// The patterns by number, those of one subtree side by side; `sorted` is room to rearrange them.
+    private var order: [UInt16]
+    private var sorted: [UInt16]
     private var emptyLeaf: UInt16?
 
     /// A switch on more bits than this makes tables larger than the steps they save.
     private static let widest: UInt8 = 7
 
-    init(patterns: [Pattern]) { self.patterns = patterns }
+    init(patterns: [Pattern]) {
+        self.patterns = patterns
+        order = (0 ..< UInt16(truncatingIfNeeded: patterns.count)).map { $0 }
+        sorted = order
+        nodes.reserveCapacity(256)
+        children.reserveCapacity(4096)
+        leaves.reserveCapacity(patterns.count)
+        _ = add(0 ..< patterns.count, switched: 0)
+    }
 
-    /// Adds the tree of `members`, on whose bits `switched` the nodes above have decided already.
-    mutating func add(_ members: [UInt16], switched: UInt32) -> UInt16 {
+    /// Adds the tree of the patterns at `members` of `order`, on whose bits `switched` the nodes above have decided.
+    private mutating func add(_ members: Range<Int>, switched: UInt32) -> UInt16 {
         if members.isEmpty, let emptyLeaf { return emptyLeaf }
         let index = nodes.count
         nodes.append(DecodeTree.Node())
         var common = ~switched
-        for member in members { common &= patterns[Int(member)].mask }
+        for position in members { common &= patterns[Int(order[position])].mask }
         let (shift, width) = Sketch.widestRun(common)
         if members.count < 2 || width == 0 {
             nodes[index].first = UInt32(truncatingIfNeeded: leaves.count)
             nodes[index].count = UInt16(truncatingIfNeeded: members.count)
-            leaves += members.sorted { specificity($0) > specificity($1) }
+            leaves += order[members].sorted { specificity($0) > specificity($1) }
             if members.isEmpty { emptyLeaf = UInt16(truncatingIfNeeded: index) }
             return UInt16(truncatingIfNeeded: index)
         }
-        var parts = [[UInt16]](repeating: [], count: 1 << Int(width))
+        // A counting sort by the switched bits puts the members of each child side by side.
         let fieldMask: UInt32 = (1 &<< UInt32(width)) &- 1
-        for member in members {
-            parts[Int(patterns[Int(member)].match &>> UInt32(shift) & fieldMask)].append(member)
+        func field(_ member: UInt16) -> Int { Int(patterns[Int(member)].match &>> UInt32(shift) & fieldMask) }
+        var ends = [Int](repeating: 0, count: Int(fieldMask) + 1)
+        for position in members { ends[field(order[position])] += 1 }
+        var start = members.lowerBound
+        for value in ends.indices {
+            let count = ends[value]
+            ends[value] = start
+            start += count
         }
+        for position in members {
+            let value = field(order[position])
+            sorted[ends[value]] = order[position]
+            ends[value] += 1
+        }
+        for position in members { order[position] = sorted[position] }
+
         let first = children.count
-        children += [UInt16](repeating: 0, count: parts.count)
+        children.append(contentsOf: repeatElement(0, count: ends.count))
         nodes[index].shift = shift
         nodes[index].width = width
         nodes[index].first = UInt32(truncatingIfNeeded: first)
-        for (value, part) in parts.enumerated() {
-            children[first + value] = add(part, switched: switched | fieldMask &<< UInt32(shift))
+        start = members.lowerBound
+        for value in ends.indices {
+            let child = add(start ..< ends[value], switched: switched | fieldMask &<< UInt32(shift))
+            children[first + value] = child
+            start = ends[value]
         }
         return UInt16(truncatingIfNeeded: index)
     }
