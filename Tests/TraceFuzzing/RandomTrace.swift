@@ -129,7 +129,7 @@ public struct RandomTrace {
     }
 
     private mutating func helper() {
-        switch random.below(4) {
+        switch random.below(options.floats ? 5 : 4) {
         case 0:
             let a = any(.i64), b = any(.i64)
             note(x.helper(Self.mixing, .pure, a, b, any(.i64)))
@@ -137,7 +137,8 @@ public struct RandomTrace {
         case 2:
             putBegun = true
             note(x.helper(Self.writing, [.readsState, .writesState], any(.i64), any(.i64)))
-        default: note(x.helper(Self.ignoring, .pure))
+        case 3: note(x.helper(Self.ignoring, .pure))
+        default: note(x.helper(Self.raising, .raisesFlags, any(.i64)))
         }
     }
 
@@ -147,6 +148,11 @@ public struct RandomTrace {
         a ^ state.load(fromByteOffset: Int(TraceMachine.integer(13)), as: UInt64.self)
             &+ state.load(fromByteOffset: Int(TraceMachine.integer(20)), as: UInt64.self)
             &+ state.load(fromByteOffset: Int(TraceMachine.float(1)), as: UInt64.self)
+    }
+    private static let raising = HelperTable.register { state, a, _, _ in
+        let flags = state.load(fromByteOffset: Int(StateHeader.floatFlags), as: UInt32.self)
+        state.storeBytes(of: flags | UInt32(truncatingIfNeeded: a & 31), toByteOffset: Int(StateHeader.floatFlags), as: UInt32.self)
+        return a &>> 1
     }
     private static let writing = HelperTable.register { state, a, _, _ in
         let old = state.load(fromByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)

@@ -16,7 +16,7 @@ public enum UserMode {
         try launch.resolveScripts(paths)
         let guest = try launch.chooseGuest(guests, only: only)
         let abi = try guest.makeABI(options.cpu)
-        let memory = GuestMemory(layout: addressLayout(options, guest.model), base: options.guestBase ?? 0)
+        let memory = GuestMemory(layout: try addressLayout(options, guest.model), base: options.guestBase ?? 0)
         let image = try launch.load(into: memory, abi: abi, options: options, paths: paths)
         let engine = try makeEngine(options, abi.guest, memory, engines)
         memory.setEngine(engine)
@@ -39,7 +39,7 @@ public enum UserMode {
         _ = name.withCString { apus_syscall(Int(SYS_prctl), 15 /* PR_SET_NAME */, Int(bitPattern: $0), 0, 0, 0, 0) }
     }
 
-    private static func addressLayout(_ options: UserOptions, _ model: DataModel) -> AddressLayout {
+    private static func addressLayout(_ options: UserOptions, _ model: DataModel) throws(UserModeError) -> AddressLayout {
         var random: UInt64 = 0
         // As setarch -R asks for.
         let noRandom = 0x0040000
@@ -48,7 +48,9 @@ public enum UserMode {
                 _ = apus_syscall(Int(SYS_getrandom), Int(bitPattern: $0.baseAddress), 8, 1 /* GRND_NONBLOCK */, 0, 0, 0)
             }
         }
-        return AddressLayout(wordSize: model.wordSize, hostLimit: AddressLayout.hostLimit(),
+        let limit = AddressLayout.hostLimit(), base = options.guestBase ?? 0
+        guard base < limit / 2 else { throw UserModeError("-B: the host's own memory is there") }
+        return AddressLayout(wordSize: model.wordSize, hostLimit: limit &- base,
                              reserved: options.reservedVirtualMemory, stackSize: UInt64(max(options.stackSize, 0)), random: random)
     }
 

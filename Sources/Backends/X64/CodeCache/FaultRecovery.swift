@@ -48,6 +48,7 @@ enum FaultRecovery {
     }
 
     private static func space(of pc: UInt) -> UnsafeMutablePointer<Space>? {
+        // The first that matches: `register` replaces the first of an engine that is gone; later ones may be stale too.
         for index in 0 ..< count.pointee where pc &- spaces[index].base < spaces[index].size { return spaces + index }
         return nil
     }

@@ -147,11 +147,26 @@ extension Lowering {
         evictScratch()
         take(fixed: .rax)
         if op.aux & HelperEffects.mayFault.rawValue != 0 { storePC(guestPC) }
+        let raisesFlags = op.aux & HelperEffects.raisesFlags.rawValue != 0
+        if raisesFlags { a.mov(.b32, Self.mem(StateHeader.floatFlags), imm: 0) }
         a.mov(.b32, .direct(.rax), imm: Int32(truncatingIfNeeded: op.imm))
         a.call(trampolines.helper)
         record(.call)
-        record(.clobber, -1, .register(GPR.rax.rawValue))
+        if raisesFlags { raiseHelperFlags() }
         deliver(.rax)
+    }
+
+    /// Adds the flags that a helper left in the state header to those in MXCSR. All scratch registers but rax are free.
+    private mutating func raiseHelperFlags() {
+        let scratch = Self.mem(BackendState.controlScratch)
+        let flags = takeInteger(), table = takeInteger()
+        a.mov(.b32, flags, Self.mem(StateHeader.floatFlags))
+        a.alu(.and, .b32, flags, imm: 31)
+        a.movImmediate(table, trampolines.flagsToMXCSR)
+        a.movzx(flags, .indexed(table, flags, 1, 0), from: .b8)
+        a.vstmxcsr(scratch)
+        a.alu(.or, .b32, scratch, flags)
+        a.vldmxcsr(scratch)
     }
 
     /// Guest state may change: what is still wanted of it moves out of its homes.

@@ -91,12 +91,14 @@ extension Lowering {
         a.avx(double ? .vucomisd : .vucomiss, target, target)
         var code = ColdCode(.slowFloat)
         code.jump = a.jccForward(.p)
+        record(.leave)
         code.x = 16 &+ x.rawValue
         code.y = 16 &+ y.rawValue
         code.z = 16 &+ z.rawValue
         code.imm = Int64(index)
         code.aux = UInt16(16 &+ target.rawValue)
         code.resume = a.cursor
+        record(.rejoin)
         cold.append(code)
         isBoxed[index] = isBoxed[Int(op.a)]
         deliver(target)
