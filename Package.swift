@@ -29,6 +29,7 @@ let package = Package(
         .executableTarget(name: "apus-differential", dependencies: ["RISCV", "Translation", "IR", "Interpreter", "X64", "Host"],
                           path: "Tests/Differential", exclude: ["Guest", "run.sh"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
+        .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"], exclude: ["Golden"]),
