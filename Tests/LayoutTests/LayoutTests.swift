@@ -59,7 +59,7 @@ private func strings(in text: Substring) -> [String] {
     text.split(separator: "\"", omittingEmptySubsequences: false).enumerated().compactMap { $0 % 2 == 1 ? String($1) : nil }
 }
 
-/// The targets of the package that are not tests.
+/// The targets of the package that are neither tests nor support code of tests.
 private func targets() throws -> [Target] {
     let text = try String(contentsOf: repository.appendingPathComponent("Package.swift"), encoding: .utf8)
         .split(separator: "\n", omittingEmptySubsequences: false)
@@ -79,6 +79,7 @@ private func targets() throws -> [Target] {
                 dependencies = strings(in: own[...])
             }
             let path = firstString(after: "path:", in: body) ?? "Sources/\(name)"
+            if path.hasPrefix("Tests/") { continue }
             result.append(Target(name: name, path: path, dependencies: dependencies))
         }
     }
