@@ -31,7 +31,6 @@ extension Lowering {
             a.alu(.and, s, .rax, right)
             a.alu(.sub, s, .rdx, .rax)
         }
-        places.locked = 1 << UInt64(GPR.rdx.rawValue)
         deliver(.rdx)
     }
 
@@ -81,8 +80,6 @@ extension Lowering {
             code.z = (isSigned ? 1 : 0) | (isQuotient ? 2 : 0) | (s == .b64 ? 4 : 0)
             cold.append(code)
         }
-        // Behind the resumption nothing but the result is needed, so that room can be made for what its home held.
-        places.locked = 1 << UInt64(GPR.rax.rawValue)
         deliver(.rax)
     }
 

@@ -342,7 +342,11 @@ extension Lowering {
     }
 
     /// The result is in scratch register `register`, which the caller took: it stays there or moves to its home.
+    ///
+    /// It is the op's last step: nothing but the result is needed any more, so that room can be made for what its home
+    /// held. Code out of line comes back before this.
     mutating func deliver(_ register: GPR) {
+        places.locked = 1 &<< UInt64(register.rawValue & 63)
         if let home = defineInHome(avoiding: 0, vector: false) {
             a.mov(.b64, GPR(rawValue: home), register)
         } else {
@@ -351,6 +355,7 @@ extension Lowering {
     }
 
     mutating func deliver(_ register: XMM) {
+        places.locked = 1 &<< UInt64((16 &+ register.rawValue) & 63)
         if let home = defineInHome(avoiding: 0, vector: true) {
             a.vmovaps(XMM(rawValue: home &- 16), register)
         } else {
