@@ -24,16 +24,17 @@ public final class VCPU: @unchecked Sendable {
     deinit { (state - StateHeader.bias).deallocate() }
 
     /// A field of the state block at `offset` bytes from the state pointer.
+    @inlinable
     public subscript<T: BitwiseCopyable>(_ type: T.Type, _ offset: Int32) -> T {
         @inline(__always) get { state.load(fromByteOffset: Int(offset), as: type) }
         @inline(__always) set { state.storeBytes(of: newValue, toByteOffset: Int(offset), as: type) }
     }
 
-    public var pc: UInt64 {
+    @inlinable public var pc: UInt64 {
         get { self[UInt64.self, StateHeader.pc] }
         set { self[UInt64.self, StateHeader.pc] = newValue }
     }
-    public var context: UInt64 {
+    @inlinable public var context: UInt64 {
         get { self[UInt64.self, StateHeader.context] }
         set { self[UInt64.self, StateHeader.context] = newValue }
     }

@@ -100,7 +100,7 @@ private final class Pipeline {
 }
 
 @Suite(.serialized) struct GoldenTests {
-    private static let isBlessing = ProcessInfo.processInfo.environment["APUS_BLESS"] == "1"
+    private static let isBlessing = ProcessInfo.processInfo.environment["BLESS"] != nil
     private static let expected = Snippet.folder.appendingPathComponent("Expected")
 
     @Test func translations() throws {

@@ -72,3 +72,33 @@ private final class Comparison {
     }
     #expect(failures == 0, "\(report)")
 }
+
+/// The engine's own blocks (optimised, dead ops and markers left out) against the trace as built.
+@Test(arguments: [true, false]) func blocksDoTheSame(optimize: Bool) {
+    HostFaults.install()
+    HostFaults.prepareThread()
+    let arena = UnsafeMutablePointer<OpArena>.allocate(capacity: 1)
+    arena.initialize(to: OpArena(capacity: 2048))
+    defer {
+        arena.pointee.deallocate()
+        arena.deallocate()
+    }
+    let guest = TraceGuest(arena)
+    var options = EngineOptions()
+    options.optimize = optimize
+    let engine = InterpreterEngine(guest: guest, source: guest, options: options)
+    let reference = TraceMachine()
+    let machine = TraceMachine(vcpu: engine.makeVCPU(), memory: reference.memory)
+    var failures: [String] = []
+    for seed in 0 ..< UInt64(10_000) {
+        RandomTrace.fill(arena, seed: seed)
+        guest.arenaChanged()
+        engine.invalidate(guest.codeRange)
+        reference.reset(seed: seed)
+        let expected = reference.outcome(InterpreterEngine.execute(arena.pointee, on: reference.vcpu) ?? .fetchFault)
+        machine.reset(seed: seed)
+        let found = machine.outcome(engine.run(machine.vcpu)).differences(from: expected)
+        if !found.isEmpty { failures.append("seed \(seed): \(found)") }
+    }
+    #expect(failures.isEmpty, "\(failures.count): \(failures.first ?? "")")
+}

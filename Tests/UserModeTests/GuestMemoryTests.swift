@@ -82,6 +82,10 @@ import UserMode
         #expect(memory.readCode(at: memory.layout.limit, into: &buffer, count: 8) == 0)
         #expect(memory.readCode(at: ~0, into: &buffer, count: 8) == 0)
         #expect(memory.munmap(at, 4 * Self.page) == 0)
+        // Code in shared memory may change through another mapping.
+        #expect(memory.mmap(at, Self.page, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == Int64(at))
+        #expect(memory.isWritable(at))
+        #expect(memory.munmap(at, Self.page) == 0)
     }
 
     @Test func remapsInPlaceAndElsewhere() {

@@ -10,6 +10,9 @@ struct Block {
     let context: UInt64
     let ops: UnsafeMutablePointer<Op>
     let count: Int
+    /// How many of the ops, from the first on, are constants.
+    let constants: Int
+    let marks: UnsafeMutablePointer<InstructionMark>
     let instructions: Int
     let isWritable: Bool
     let snapshot: CodeSnapshot
@@ -20,6 +23,7 @@ struct Block {
 
     static func free(_ block: UnsafeMutablePointer<Block>) {
         block.pointee.ops.deallocate()
+        block.pointee.marks.deallocate()
         block.pointee.snapshot.deallocate()
         block.deallocate()
     }

@@ -38,25 +38,44 @@ final class BlockTranslation {
         log?.didOptimize(translator)
     }
 
-    /// A new block of the trace just translated.
+    /// A new block of the trace just translated: its constants first, then the live ops without `instruction`, whose
+    /// addresses become marks.
     func block(_ pc: UInt64, _ context: UInt64) -> UnsafeMutablePointer<Block> {
         let arena = translator.arena.pointee
         let ops = UnsafeMutablePointer<Op>.allocate(capacity: max(arena.count, 1))
-        var count = 0
-        for index in 0 ..< arena.count {
-            if optimize, !liveness.isLive(index, arena.ops) { continue }
-            renumbering[index] = Ref(truncatingIfNeeded: count)
-            var op = arena.ops[index]
-            if op.a >= 0 { op.a = renumbering[Int(op.a)] }
-            if op.b >= 0 { op.b = renumbering[Int(op.b)] }
-            if op.c >= 0 { op.c = renumbering[Int(op.c)] }
-            (ops + count).initialize(to: op)
-            count &+= 1
+        let marks = UnsafeMutablePointer<InstructionMark>.allocate(capacity: max(translator.instructionCount, 1))
+        var count = 0, markCount = 0
+        for index in 0 ..< arena.count where arena.ops[index].code == .const && isLive(index, arena) {
+            append(arena.ops[index], index, ops, &count)
+        }
+        let constants = count
+        for index in 0 ..< arena.count where arena.ops[index].code != .const && isLive(index, arena) {
+            let op = arena.ops[index]
+            if op.code == .instruction {
+                guard markCount < translator.instructionCount else { continue }
+                (marks + markCount).initialize(to: InstructionMark(op: Int32(truncatingIfNeeded: count), pc: op.imm))
+                markCount &+= 1
+            } else {
+                append(op, index, ops, &count)
+            }
         }
         let block = UnsafeMutablePointer<Block>.allocate(capacity: 1)
-        block.initialize(to: Block(pc: pc, context: context, ops: ops, count: count,
-                                   instructions: translator.instructionCount, isWritable: translator.isWritable,
+        block.initialize(to: Block(pc: pc, context: context, ops: ops, count: count, constants: constants, marks: marks,
+                                   instructions: markCount, isWritable: translator.isWritable,
                                    snapshot: translator.snapshot(), next: nil))
         return block
+    }
+
+    private func isLive(_ index: Int, _ arena: OpArena) -> Bool { !optimize || liveness.isLive(index, arena.ops) }
+
+    /// Appends `op`, number `index` of the arena, with its operands renumbered.
+    private func append(_ original: Op, _ index: Int, _ ops: UnsafeMutablePointer<Op>, _ count: inout Int) {
+        renumbering[index] = Ref(truncatingIfNeeded: count)
+        var op = original
+        if op.a >= 0 { op.a = renumbering[Int(op.a)] }
+        if op.b >= 0 { op.b = renumbering[Int(op.b)] }
+        if op.c >= 0 { op.c = renumbering[Int(op.c)] }
+        (ops + count).initialize(to: op)
+        count &+= 1
     }
 }

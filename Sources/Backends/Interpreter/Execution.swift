@@ -8,9 +8,20 @@ import CHost
 import IR
 import Translation
 
+/// Where a guest instruction begins in ops that have no `instruction` among them.
+struct InstructionMark: BitwiseCopyable {
+    /// The index of its first op.
+    var op: Int32
+    var pc: UInt64
+}
+
 /// One trace being run.
 struct Execution {
     let ops: UnsafePointer<Op>
+    /// The first of `ops` are constants, which need not be run one by one.
+    let constants: Int
+    /// The guest instructions of `ops`, in order; empty if there are `instruction` ops.
+    let marks: UnsafeBufferPointer<InstructionMark>
     let values: UnsafeMutablePointer<UInt64>
     let state: UnsafeMutableRawPointer
     /// `StateHeader.memoryBase`, which only changes between runs.
@@ -20,8 +31,11 @@ struct Execution {
     static let goesOn: Int32 = -1
 
     @inline(__always)
-    init(ops: UnsafePointer<Op>, values: UnsafeMutablePointer<UInt64>, state: UnsafeMutableRawPointer) {
+    init(ops: UnsafePointer<Op>, constants: Int = 0, marks: UnsafeBufferPointer<InstructionMark> = .init(start: nil, count: 0),
+         values: UnsafeMutablePointer<UInt64>, state: UnsafeMutableRawPointer) {
         self.ops = ops
+        self.constants = constants
+        self.marks = marks
         self.values = values
         self.state = state
         memoryBase = state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self)
@@ -36,13 +50,19 @@ struct Execution {
     /// Runs the trace to its end or to a fault; pc in the state header is exact afterwards.
     /// - Returns: `goesOn`, or the raw value of an `ExitReason`.
     func run() -> Int32 {
-        var pc: UInt64 = 0
         var op = ops
         var out = values
+        let first = ops + constants
+        while op < first {
+            out[0] = op.pointee.imm
+            out[1] = 0
+            op += 1
+            out += 2
+        }
         while true {
             let type = op.pointee.type
             switch op.pointee.code {
-            case .instruction: pc = op.pointee.imm
+            case .instruction: break
             case .const:
                 out[0] = op.pointee.imm
                 out[1] = 0
@@ -80,15 +100,15 @@ struct Execution {
 
             // Memory
             case .load:
-                if !load(op, out) { return fault(pc) }
+                if !load(op, out) { return fault(op) }
             case .store:
-                if !store(op) { return fault(pc) }
+                if !store(op) { return fault(op) }
             case .atomicRMW:
-                if !atomicRMW(op, out) { return fault(pc) }
+                if !atomicRMW(op, out) { return fault(op) }
             case .compareAndSwap:
-                if !compareAndSwap(op, out) { return fault(pc) }
+                if !compareAndSwap(op, out) { return fault(op) }
             case .storeConditional:
-                if !storeConditional(op, out) { return fault(pc) }
+                if !storeConditional(op, out) { return fault(op) }
             case .fence: fence()
 
             // Floating point
@@ -105,7 +125,7 @@ struct Execution {
                 state.storeBytes(of: UInt32(truncatingIfNeeded: value(op.pointee.a) & 31),
                                  toByteOffset: Int(StateHeader.floatFlags), as: UInt32.self)
             case .helper:
-                setPC(pc)
+                setPC(pc(of: op))
                 out[0] = callHelper(op)
 
             // Control
@@ -195,9 +215,27 @@ struct Execution {
         }
     }
 
-    /// Leaves at the instruction at `pc`, whose memory access left the reason in the state header.
-    private func fault(_ pc: UInt64) -> Int32 {
-        setPC(pc)
+    /// The guest instruction that `op` belongs to.
+    private func pc(of op: UnsafePointer<Op>) -> UInt64 {
+        var index = op - ops
+        if marks.isEmpty {
+            while index >= 0 {
+                if ops[index].code == .instruction { return ops[index].imm }
+                index &-= 1
+            }
+            return 0
+        }
+        var low = 0, high = marks.count
+        while low < high {
+            let middle = (low &+ high) &>> 1
+            if Int(marks[middle].op) <= index { low = middle &+ 1 } else { high = middle }
+        }
+        return low > 0 ? marks[low &- 1].pc : 0
+    }
+
+    /// Leaves at the instruction of `op`, whose memory access left the reason in the state header.
+    private func fault(_ op: UnsafePointer<Op>) -> Int32 {
+        setPC(pc(of: op))
         return state.load(fromByteOffset: Int(StateHeader.exitReason), as: Int32.self)
     }
 

@@ -70,7 +70,9 @@ final class Runner: @unchecked Sendable {
     @inline(__always)
     func execute(_ block: BlockPointer, _ state: UnsafeMutableRawPointer) -> Int32 {
         if block.pointee.count > valueCapacity { grow(to: block.pointee.count) }
-        return Execution(ops: block.pointee.ops, values: values, state: state).run()
+        return Execution(ops: block.pointee.ops, constants: block.pointee.constants,
+                         marks: UnsafeBufferPointer(start: block.pointee.marks, count: block.pointee.instructions),
+                         values: values, state: state).run()
     }
 
     private func grow(to count: Int) {

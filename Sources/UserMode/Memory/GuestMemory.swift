@@ -83,7 +83,11 @@ public final class GuestMemory: CodeSource, Sendable {
     }
 
     public func isWritable(_ pc: UInt64) -> Bool {
-        state.withLock { ($0.map.region(at: pc)?.protection ?? 0) & PROT_WRITE != 0 }
+        state.withLock { state in
+            guard let region = state.map.region(at: pc) else { return false }
+            // Shared memory may be written through another mapping: how careful JIT compilers write their code.
+            return region.protection & PROT_WRITE != 0 || region.shared
+        }
     }
 
     /// Whether an instruction can be fetched at `pc`, as far as permissions go.

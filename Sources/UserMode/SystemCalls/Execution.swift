@@ -46,7 +46,7 @@ enum ExecutionCalls {
     /// A string with its NUL.
     private static func string(_ call: SystemCall, _ address: UInt64, limit: Int, tooLong: Int32) throws(Errno) -> [CChar] {
         let host = UnsafeRawPointer(call.memory.host(address)).assumingMemoryBound(to: CChar.self)
-        let length = Int(bitPattern: UInt(apus_guarded_string(host, limit)))
+        let length = Int(apus_guarded_string(host, limit))
         guard length >= 0, address != 0 else { throw Errno(EFAULT) }
         guard length < limit else { throw Errno(tooLong) }
         var copied = 0

@@ -61,7 +61,8 @@ extension SystemCall {
     func readString(_ address: UInt64, limit: Int = 4096) -> [UInt8]? {
         guard let start = UnsafePointer<CChar>(bitPattern: pointer(address)) else { return nil }
         let length = apus_guarded_string(start, limit)
-        guard length < limit else { return nil }
+        // All ones, -1 here, tells of a fault.
+        guard length >= 0, length < limit else { return nil }
         return [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             count = buffer.baseAddress.map { apus_guarded_copy($0, start, length) } ?? 0
         }

@@ -32,7 +32,7 @@ final class HostCall: Sendable {
                              Int(bitPattern: UInt(a.2)), Int(bitPattern: UInt(a.3)), Int(bitPattern: UInt(a.4)),
                              Int(bitPattern: UInt(a.5)))
         }
-        return convert(call, index: 0, register: 0, host: [0, 0, 0, 0, 0, 0])
+        return convert(call, index: 0, register: 0, host: InlineArguments())
     }
 
     private func passesUnchanged(_ call: SystemCall) -> Bool {
@@ -92,10 +92,8 @@ final class HostCall: Sendable {
 }
 
 /// Six words without an allocation.
-struct InlineArguments: ExpressibleByArrayLiteral {
+struct InlineArguments {
     private var words: (Int, Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0, 0)
-
-    init(arrayLiteral elements: Int...) {}
 
     subscript(index: Int) -> Int {
         get {

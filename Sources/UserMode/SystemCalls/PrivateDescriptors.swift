@@ -1,8 +1,9 @@
+import Host
 import Synchronization
 
 /// File descriptors that belong to Apus and that the guest must neither see closed nor close: the `-strace` log.
 enum PrivateDescriptors {
-    private static let descriptors = Mutex<[UInt32]>([])
+    private static let descriptors = Locked<[UInt32]>([])
     private static let count = Atomic<Int>(0)
 
     static func add(_ descriptor: Int32) {

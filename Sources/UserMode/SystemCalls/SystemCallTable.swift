@@ -2,7 +2,10 @@
 ///
 /// Numbers belong to each guest's ABI, names to all: an ABI maps its numbers to these names. A room is a list of rows
 /// in a file of `Rooms`, or an extension of this type in a file beside it.
-enum SystemCallTable {
+package enum SystemCallTable {
+    /// The names of all rows, in the order of the rooms.
+    package static var names: [String] { rooms.flatMap { $0.map(\.name) } }
+
     /// The rooms whose rows make the table.
     static let rooms: [[SystemCallDescription]] = [
         FileCalls.files, FileCalls.attributes, FileControl.calls, VectoredFiles.calls, DirectoryCalls.directories,

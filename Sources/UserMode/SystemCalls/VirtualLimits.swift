@@ -1,9 +1,9 @@
-import Synchronization
+import Host
 
 /// The limits of address space, data and stack as the guest set them. They are remembered, not enforced: the host's
 /// would bind Apus's own memory too.
 enum VirtualLimits {
-    private static let set = Mutex<[Int32: (UInt64, UInt64)]>([:])
+    private static let set = Locked<[Int32: (UInt64, UInt64)]>([:])
 
     /// The limit of `resource` (the host's is `found`) before `new`, if any, replaced it.
     static func exchange(_ resource: Int32, _ found: (UInt64, UInt64), _ new: (UInt64, UInt64)?) -> (UInt64, UInt64) {

@@ -1,6 +1,7 @@
 // ioctl: terminals through a pseudo-terminal, files, pipes.
 #include "show.h"
 #include <linux/fs.h>
+#include <poll.h>
 #include <pty.h>
 #include <termios.h>
 
@@ -31,6 +32,9 @@ int main(void) {
     SHOW(ioctl(s, TIOCGWINSZ, &got));
     printf("%d %d\n", got.ws_row, got.ws_col);
     SHOW(write(m, "hello\n", 6));
+    // What is written arrives a moment later.
+    struct pollfd f = {s, POLLIN, 0};
+    SHOW(poll(&f, 1, 5000));
     SHOW(ioctl(s, FIONREAD, &n)); SHOW(n);
     char buffer[20];
     SHOW(read(s, buffer, 20));
@@ -69,9 +73,9 @@ int main(void) {
     SHOW(ioctl(p[0], 0x12345678, &n));
     SHOW(ioctl(99, FIONREAD, &n));
     SHOW(ioctl(99, 0x12345678, &n));
-    int f = open("/tmp", O_TMPFILE | O_RDWR, 0600);
-    SHOW(ioctl(f, FIGETBSZ, &n)); SHOW(n);
+    int file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    SHOW(ioctl(file, FIGETBSZ, &n)); SHOW(n);
     long flags = 0;
-    WORKS(ioctl(f, FS_IOC_GETFLAGS, &flags));
-    SHOW(ioctl(f, TIOCGWINSZ, &w));
+    WORKS(ioctl(file, FS_IOC_GETFLAGS, &flags));
+    SHOW(ioctl(file, TIOCGWINSZ, &w));
 }

@@ -48,12 +48,8 @@ enum FaultRecovery {
     }
 
     private static func space(of pc: UInt) -> UnsafeMutablePointer<Space>? {
-        // The newest first: an engine that is gone leaves its entry, and its addresses may have been given to another.
-        var index = count.pointee
-        while index > 0 {
-            index &-= 1
-            if pc &- spaces[index].base < spaces[index].size { return spaces + index }
-        }
+        // The first that matches: `register` replaces the first of an engine that is gone; later ones may be stale too.
+        for index in 0 ..< count.pointee where pc &- spaces[index].base < spaces[index].size { return spaces + index }
         return nil
     }
 

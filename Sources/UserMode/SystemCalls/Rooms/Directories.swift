@@ -26,7 +26,7 @@ enum DirectoryCalls {
         },
         .host("mknodat", SYS_mknodat, [.dirfd, .string, .mode, .hex]),
         .host("mknod", SYS_mknod, [.string, .mode, .hex]),
-        .host("chdir", SYS_chdir, [.path]),
+        SystemCallDescription("chdir", [.path], changeDirectory),
         .host("fchdir", SYS_fchdir, [.fd]),
         .host("getcwd", SYS_getcwd, [.bufferOut, .size]),
         .host("chroot", SYS_chroot, [.string]),
@@ -49,6 +49,13 @@ enum DirectoryCalls {
         .refused("lookup_dcookie", ENOSYS),
         .refused("nfsservctl", ENOSYS),
     ]
+
+    /// The host's own directory comes first, unlike for files: what `getcwd` says afterwards is then what was asked for.
+    private static func changeDirectory(_ call: SystemCall) -> SystemCallResult {
+        let result = call.host(SYS_chdir, call.pointer(at: 0))
+        guard result == -Int64(ENOENT) else { return .value(result) }
+        return call.withPath(call[0], follow: true) { .value(call.host(SYS_chdir, $0)) }
+    }
 
     private static func listDirectory(_ call: SystemCall) -> SystemCallResult {
         let result = call.host(SYS_getdents64, Int(call.int(0)), call.pointer(at: 1), Int(UInt32(truncatingIfNeeded: call[2])))
