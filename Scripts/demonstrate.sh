@@ -6,8 +6,9 @@ apus=$REPO/.build/release/apus
 root=$("$SCRIPTS/fetch-root.sh" riscv64 small)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
 
+quoted() { local word; for word in "$@"; do [[ $word =~ ^[A-Za-z0-9/:._-]+$ ]] || word=${word@Q}; printf ' %s' "$word"; done; }
 show() {   # show PROGRAM ARGUMENTS…: the command, as one would type it, then what it prints
-    printf '\n\033[1m$ apus exec -L ROOT ROOT%s' "$1"; printf ' %q' "${@:2}"; printf '\033[0m\n'
+    printf '\n\033[1m$ apus exec -L ROOT ROOT%s' "$1"; quoted "${@:2}"; printf '\033[0m\n'
     env -u LD_LIBRARY_PATH -u LD_PRELOAD LC_ALL=C.UTF-8 PATH=/usr/bin:/bin HOME="$work" TMPDIR=/tmp \
         "$apus" exec -L "$root" "$root$1" "${@:2}"
 }

@@ -59,7 +59,7 @@ private func strings(in text: Substring) -> [String] {
     text.split(separator: "\"", omittingEmptySubsequences: false).enumerated().compactMap { $0 % 2 == 1 ? String($1) : nil }
 }
 
-/// The targets of the package that are neither tests nor support code of tests.
+/// The targets of the package whose sources are in Sources/.
 private func targets() throws -> [Target] {
     let text = try String(contentsOf: repository.appendingPathComponent("Package.swift"), encoding: .utf8)
         .split(separator: "\n", omittingEmptySubsequences: false)
@@ -79,7 +79,7 @@ private func targets() throws -> [Target] {
                 dependencies = strings(in: own[...])
             }
             let path = firstString(after: "path:", in: body) ?? "Sources/\(name)"
-            if path.hasPrefix("Tests/") { continue }
+            if path.hasPrefix("Tests/") { continue }   // what tests share, and test programs
             result.append(Target(name: name, path: path, dependencies: dependencies))
         }
     }
@@ -113,7 +113,7 @@ private func swiftFiles(under path: String) -> [URL] {
     for target in all {
         guard let own = floor(of: target.name) else { continue }
         for file in swiftFiles(under: target.path) {
-            for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
+            for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") where line.contains("import ") {
                 guard let module = line.firstMatch(of: #/^\s*(?:@\S+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|protocol|func|let|var|typealias)\s+)?(\w+)/#)
                     .map({ String($0.1) }), names.contains(module) else { continue }
                 let place = "\(target.path)/\(file.lastPathComponent): import \(module)"
