@@ -46,7 +46,9 @@ extension GuestMemory {
     /// Calls the host for a range that must lie in the guest's part.
     private func bounded(_ number: Int, _ address: UInt64, _ length: UInt64, _ argument: Int = 0) -> Int64 {
         guard Self.isPageAligned(address) else { return -Int64(EINVAL) }
-        guard let size = Self.wholePages(length) else { return -Int64(number == Int(SYS_madvise) ? EINVAL : ENOMEM) }
+        // A range that wraps is no range to the first three, and an unmapped one to the others.
+        let wraps = [Int(SYS_madvise), Int(SYS_mlock), Int(SYS_munlock)].contains(number) ? EINVAL : ENOMEM
+        guard let size = Self.wholePages(length), !address.addingReportingOverflow(size).overflow else { return -Int64(wraps) }
         guard size == 0 || contains(address, size) else { return -Int64(ENOMEM) }
         guard size == 0 || !state.withLock({ $0.map.contains(address, address &+ size, where: { $0.kind == .foreign }) }) else {
             return -Int64(ENOMEM)

@@ -51,6 +51,8 @@ package extension StructLayout {
     })
     static let pollFile = StructLayout("pollfd") { [("fd", .i32), ("events", .i16), ("revents", .i16)] }
     static let fileHandle = StructLayout("file_handle") { [("handle_bytes", .u32), ("handle_type", .i32)] }
+    static let cacheRange = StructLayout("cachestat_range") { [("off", .u64), ("len", .u64)] }
+    static let cacheState = StructLayout("cachestat") { [("nr", .array(.u64, 5))] }
     static let mountAttributes = StructLayout("mount_attr") {
         [("attr_set", .u64), ("attr_clr", .u64), ("propagation", .u64), ("userns_fd", .u64)]
     }

@@ -41,6 +41,8 @@ enum FileCalls {
         .host("flock", SYS_flock, [.fd, .flags(.lock)], .waits),
         .host("memfd_create", SYS_memfd_create, [.string, .flags(.memoryFile)]),
         .host("memfd_secret", SYS_memfd_secret, [.hex]),
+        // cachestat, newer than some hosts' headers, has one number on all architectures.
+        .host("cachestat", 451, [.fd, .structIn(.cacheRange), .structOut(.cacheState), .hex]),
         .host("ioprio_set", SYS_ioprio_set, [.int, .int, .int]),
         .host("ioprio_get", SYS_ioprio_get, [.int, .int]),
     ]

@@ -6,7 +6,6 @@ enum InformationCalls {
     static let identity: [SystemCallDescription] = [
         .host("getpid", SYS_getpid, []),
         .host("getppid", SYS_getppid, []),
-        .host("gettid", SYS_gettid, []),
         .host("getuid", SYS_getuid, []),
         .host("geteuid", SYS_geteuid, []),
         .host("getgid", SYS_getgid, []),
@@ -36,7 +35,6 @@ enum InformationCalls {
     ]
 
     static let scheduling: [SystemCallDescription] = [
-        .host("sched_yield", SYS_sched_yield, []),
         .host("getpriority", SYS_getpriority, [.int, .int]),
         .host("setpriority", SYS_setpriority, [.int, .int, .int]),
         .host("sched_setparam", SYS_sched_setparam, [.pid, .structIn(.schedulingParameters)]),
@@ -51,6 +49,10 @@ enum InformationCalls {
         .host("sched_setattr", SYS_sched_setattr, [.pid, .pointer, .hex]),
         .host("sched_getattr", SYS_sched_getattr, [.pid, .pointer, .size, .hex]),
         .host("getcpu", SYS_getcpu, [.structOut(.identifiers), .structOut(.identifiers), .pointer]),
+        // Masks of nodes are arrays of longs, which only guests with the host's bytes can pass on.
+        .host("get_mempolicy", SYS_get_mempolicy, [.integerOut, .pointer, .size, .pointer, .hex]),
+        .host("set_mempolicy", SYS_set_mempolicy, [.int, .pointer, .size]),
+        .host("mbind", SYS_mbind, [.pointer, .size, .int, .pointer, .size, .hex]),
         .host("membarrier", SYS_membarrier, [.int, .hex, .int]),
     ]
 
