@@ -140,7 +140,8 @@ where T: FixedWidthInteger & UnsignedInteger, S: FixedWidthInteger & SignedInteg
 }
 
 @Test func helpersGetTheirArguments() {
-    let index = HelperTable.register { state, a, b, c in
+    let index: HelperIndex = 1010
+    HelperTable.functions[Int(index)] = { state, a, b, c in
         a &* 100 &+ b &* 10 &+ c &+ state.load(fromByteOffset: Int(TraceMachine.integer(6)), as: UInt64.self)
     }
     let machine = OneOp()

@@ -142,19 +142,25 @@ public struct RandomTrace {
         }
     }
 
-    private static let mixing = HelperTable.register { _, a, b, c in (a &* 3 ^ b) &+ c }
-    private static let ignoring = HelperTable.register { _, _, _, _ in 0x1234_5678_9abc }
-    private static let reading = HelperTable.register { state, a, _, _ in
+    /// Stands at a fixed place, so that the numbers of a guest's own helpers do not depend on which tests ran before.
+    private static func place(_ index: HelperIndex, _ helper: @escaping Helper) -> HelperIndex {
+        HelperTable.functions[Int(index)] = helper
+        return index
+    }
+
+    private static let mixing = place(1000) { _, a, b, c in (a &* 3 ^ b) &+ c }
+    private static let ignoring = place(1001) { _, _, _, _ in 0x1234_5678_9abc }
+    private static let reading = place(1002) { state, a, _, _ in
         a ^ state.load(fromByteOffset: Int(TraceMachine.integer(13)), as: UInt64.self)
             &+ state.load(fromByteOffset: Int(TraceMachine.integer(20)), as: UInt64.self)
             &+ state.load(fromByteOffset: Int(TraceMachine.float(1)), as: UInt64.self)
     }
-    private static let raising = HelperTable.register { state, a, _, _ in
+    private static let raising = place(1004) { state, a, _, _ in
         let flags = state.load(fromByteOffset: Int(StateHeader.floatFlags), as: UInt32.self)
         state.storeBytes(of: flags | UInt32(truncatingIfNeeded: a & 31), toByteOffset: Int(StateHeader.floatFlags), as: UInt32.self)
         return a &>> 1
     }
-    private static let writing = HelperTable.register { state, a, _, _ in
+    private static let writing = place(1003) { state, a, _, _ in
         let old = state.load(fromByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)
         state.storeBytes(of: a, toByteOffset: Int(TraceMachine.integer(14)), as: UInt64.self)
         state.storeBytes(of: ~a, toByteOffset: Int(TraceMachine.integer(21)), as: UInt64.self)
