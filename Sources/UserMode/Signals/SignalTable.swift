@@ -117,6 +117,13 @@ final class SignalTable: Sendable {
         }
     }
 
+    /// Sets the host's disposition of the signal by which the C library changes user ids in all threads: the host's
+    /// takes it for itself whenever it starts a first thread, but it is the guest's.
+    func reclaimIdentitySignal() {
+        _ = actions.withLock { Self.installHost(Self.identitySignal, $0[Self.identitySignal]) }
+    }
+    private static let identitySignal = 33
+
     /// Before exec: hands the synchronous signals that the guest ignores to the host kernel, so that they stay ignored.
     func prepareExecution() {
         for signal in HostFaults.synchronousSignals where self[Int(signal)].isIgnored { apus_signal_action_special(signal, 1, 0) }

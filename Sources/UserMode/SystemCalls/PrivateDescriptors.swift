@@ -17,6 +17,10 @@ enum PrivateDescriptors {
         return descriptors.withLock { $0.contains(UInt32(descriptor)) }
     }
 
+    /// Brackets a fork; see `Process.willFork`.
+    static func willFork() { descriptors.lock() }
+    static func didFork() { descriptors.unlock() }
+
     static var all: [UInt32] {
         count.load(ordering: .relaxed) == 0 ? [] : descriptors.withLock { $0 }
     }

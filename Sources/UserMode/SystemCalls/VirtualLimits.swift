@@ -13,4 +13,12 @@ enum VirtualLimits {
             return old
         }
     }
+
+    /// All that the guest set; a vfork child's changes are undone by `replace`.
+    static var all: [Int32: (UInt64, UInt64)] { Self.set.withLock { $0 } }
+    static func replace(_ limits: [Int32: (UInt64, UInt64)]) { Self.set.withLock { $0 = limits } }
+
+    /// Brackets a fork; see `Process.willFork`.
+    static func willFork() { set.lock() }
+    static func didFork() { set.unlock() }
 }

@@ -2,8 +2,8 @@
 //
 // Fork. The host's C library forks, so that its own locks are consistent in the child; requests that it has no words
 // for (namespaces, other exit signals) use the raw system call. Whoever forks holds every lock of Apus, in this order:
-// ThreadTable, SignalTable, the engine's, GuestMemory (engines read guest code while they hold theirs). Nobody may take
-// them in another order.
+// ThreadTable, SignalTable, the engine's, GuestMemory (engines read guest code while they hold theirs), VirtualLimits,
+// PrivateDescriptors. Nobody may take them in another order.
 //
 // Vfork. The child runs on Apus's memory while its parent's thread sleeps in the host kernel: it has a host stack and a
 // vCPU of its own, but the parent's thread-local storage, so that for the host's C library it *is* that thread. What is
@@ -24,10 +24,14 @@ extension Process {
         signals.willFork()
         engine.prepareToFork()
         memory.willFork()
+        VirtualLimits.willFork()
+        PrivateDescriptors.willFork()
     }
 
     /// Releases them in the parent (`pid` is the child's, or negative if there is none) or in the child (0).
     func didFork(_ pid: Int64) {
+        PrivateDescriptors.didFork()
+        VirtualLimits.didFork()
         memory.didFork()
         if pid == 0 { engine.didForkInChild() } else { engine.didForkInParent(childExists: pid > 0) }
         signals.didFork()
@@ -142,6 +146,7 @@ enum Vfork {
         }
         // The thread-local slots are the child's until it is gone.
         let saved = slots.map { apus_thread_get($0) }
+        let limits = VirtualLimits.all
         let pid = withExtendedLifetime(start) {
             apus_vfork(flags, stack + hostStackSize, { argument in
                 guard let argument else { return }
@@ -150,6 +155,7 @@ enum Vfork {
             pointer(request.has(CloneFlags.pidfd) ? request.pidfd : request.parentTID), pointer(request.childTID))
         }
         for (slot, value) in zip(slots, saved) { apus_thread_set(slot, value) }
+        VirtualLimits.replace(limits)
         child.executionBuffers.free()
         return .value(Int64(pid))
     }

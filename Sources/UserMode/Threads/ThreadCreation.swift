@@ -69,6 +69,7 @@ enum ThreadCreation {
             Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().run()
             return nil
         }, argument.toOpaque(), hostStackSize)
+        process.signals.reclaimIdentitySignal()
         if error != 0 {
             argument.release()
             return .error(error)

@@ -26,6 +26,7 @@ static void *busy(void *p) { pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, 
 static void *hold(void *p) { pthread_mutex_lock(p); return 0; }
 static void *detached(void *p) { sem_post(p); return 0; }
 static void *leave(void *p) { usleep(20000); printf("last thread\n"); return 0; }
+static void *later(void *p) { usleep(20000); return 0; }
 static void *exits(void *p) { pthread_exit((void *)55); }
 static pthread_barrier_t barrier; static void *meet(void *p) { return (void *)(long)(pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD); }
 static pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER; static int shared_value; static void *reader(void *p) { long bad = 0; for (int i = 0; i < 2000; i++) { if (p) { pthread_rwlock_wrlock(&rw); shared_value++; shared_value++; } else { pthread_rwlock_rdlock(&rw); bad += shared_value & 1; } pthread_rwlock_unlock(&rw); } return (void *)bad; }
@@ -50,9 +51,9 @@ int main(void) {
     for (long i = 0; i < 4; i++) pthread_create(&t[i], 0, reader, (void *)(i & 1)); sum = 0; for (int i = 0; i < 4; i++) { pthread_join(t[i], &result); sum += (long)result; } printf("rwlock %ld %d\n", sum, shared_value);
     struct timespec soon; clock_gettime(CLOCK_REALTIME, &soon); soon.tv_nsec += 20000000; if (soon.tv_nsec >= 1000000000) { soon.tv_nsec -= 1000000000; soon.tv_sec++; }
     pthread_mutex_lock(&lock); r = pthread_cond_timedwait(&changed, &lock, &soon); printf("timed out %d\n", r == ETIMEDOUT); pthread_mutex_unlock(&lock);
-    pthread_mutex_lock(&pi); 
+
     // User and group ids change in all threads.
-    for (int i = 0; i < 3; i++) pthread_create(&t[i], 0, leave, 0); if (getuid() == 0) printf("setgid %d\n", setresgid(5, 5, 5)); else printf("setgid 0\n");
+    for (int i = 0; i < 3; i++) pthread_create(&t[i], 0, later, 0); if (getuid() == 0) printf("setgid %d\n", setresgid(5, 5, 5)); else printf("setgid 0\n"); for (int i = 0; i < 3; i++) pthread_join(t[i], 0);
     pid_t p = fork(); if (p == 0) { pthread_create(&t[5], 0, exits, 0); pthread_join(t[5], &result); printf("thread in child %ld\n", (long)result); _exit(0); } waitpid(p, 0, 0);
     p = fork(); if (p == 0) { pthread_create(&t[5], 0, busy, 0); sem_wait(&begun); execl("/bin/echo", "echo", "exec beside a thread", (char *)0); } waitpid(p, 0, 0);
     p = fork(); if (p == 0) { pthread_create(&t[5], 0, busy, 0); sem_wait(&begun); _exit(33); } int status; waitpid(p, &status, 0); printf("exit beside a thread %d\n", WEXITSTATUS(status));
