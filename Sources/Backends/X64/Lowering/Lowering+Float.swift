@@ -12,8 +12,6 @@ extension Lowering {
     /// Rounding modes the host has.
     private func hostCanRound(_ mode: FloatMode) -> Bool { mode.rounding != .nearestAway }
 
-    private func operand(_ memory: Mem) -> Mem { memory }
-
     /// The temporary that `withRounding` needs. Code that jumps around it must take it before the jump, since making
     /// room may store a value that is needed on both paths.
     private mutating func roundingTemporary(_ mode: FloatMode) -> GPR? { mode.resident ? nil : takeInteger() }
@@ -313,7 +311,7 @@ extension Lowering {
     mutating func lowerFloatToFloat(_ op: Op) {
         let mode = FloatMode(rawValue: op.aux)
         let source = type(op.a)
-        guard hostCanRound(mode), source != .f16, op.type != .f16, mode.defaultNaN || true else { return lowerFloatSlow(op) }
+        guard hostCanRound(mode), source != .f16, op.type != .f16 else { return lowerFloatSlow(op) }
         if source == op.type {
             let value = useFloat(op.a)
             let target = defineFloat(reusing: op.a)
