@@ -25,7 +25,7 @@ struct SequenceProgram {
         random = Random(state: seed)
         let unwanted: Set<String> = ["ecall", "ebreak", "c.ebreak", "jal", "jalr", "c.j", "c.jr", "c.jalr", "wrs.nto", "wrs.sto",
                                      "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "auipc", "c.addi16sp"]
-        pool = InstructionCatalogue.entries.filter { !unwanted.contains($0.mnemonic) }
+        pool = InstructionCatalogue.entries.filter { !unwanted.contains($0.mnemonic) && $0.extensions.isDisjoint(with: .vectors) }
     }
 
     private mutating func below(_ limit: Int) -> Int { Int(random.next() % UInt64(limit)) }
