@@ -22,7 +22,7 @@ let package = Package(
         .target(name: "UserMode", dependencies: ["RISCV", "Translation", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation"]),
         .executableTarget(name: "apus", dependencies: [
-            "Registry", "UserMode", "Translation", "Host",
+            "Registry", "UserMode", "Translation", "Host", "CHost",
         ],
             // Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),

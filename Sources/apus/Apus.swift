@@ -14,6 +14,7 @@ enum Apus {
             Verb(name: "exec", help: "run a Linux program built for another instruction set ('apus exec -h')") {
                 UserCommand.run(name: "apus exec", only: nil, $0)
             },
+            Verb(name: "binfmt", help: "let the kernel start guest programs by itself ('apus binfmt -h')", run: BinaryFormatCommand.run),
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]
     }
