@@ -10,7 +10,7 @@ struct ColdCode: BitwiseCopyable {
         case indirectMiss, returnMiss
         /// As `indirectMiss`, inside a call: comes back to `resume` when the callee returns.
         case indirectCallMiss
-        /// A misaligned address in register `x` plus `imm`, at guest instruction `pc`.
+        /// A misaligned address in register `x` plus `imm`, at guest instruction `pc`; the host's address if `y` is not 0.
         case misaligned
         /// Division by zero and by -1.
         case division
@@ -70,6 +70,10 @@ extension Lowering {
             case .misaligned:
                 bind(code)
                 a.lea(.b64, .rax, .base(GPR(rawValue: code.x), Int32(truncatingIfNeeded: code.imm)))
+                if code.y != 0, memoryBase != 0 {
+                    a.movImmediate(.rcx, memoryBase)
+                    a.alu(.sub, .b64, .rax, .rcx)
+                }
                 a.mov(.b64, Self.mem(StateHeader.faultAddress), .rax)
                 storePC(code.pc)
                 a.movImmediate(.rax, Exit.reason(.misaligned))

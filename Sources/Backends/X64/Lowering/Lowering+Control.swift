@@ -137,6 +137,7 @@ extension Lowering {
     }
 
     mutating func lowerHelper(_ op: Op) {
+        storesMayBePending = true
         let arguments = [op.a, op.b, op.c]
         for (number, ref) in arguments.enumerated() where ref >= 0 {
             let memory = Self.mem(BackendState.argument + Int32(number) * 8)
