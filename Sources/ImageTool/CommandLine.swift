@@ -8,9 +8,16 @@ struct CommandOption: Sendable {
     /// What its value is called in help; nil: it has none.
     let value: String?
     let help: String
-    init(_ name: String, _ short: Character? = nil, value: String? = nil, _ help: String) {
+    init(_ name: String, _ short: Character, value: String? = nil, _ help: String) {
         self.name = name
         self.short = short
+        self.value = value
+        self.help = help
+    }
+    /// Without a short name.
+    init(_ name: String, value: String? = nil, _ help: String) {
+        self.name = name
+        short = nil
         self.value = value
         self.help = help
     }

@@ -17,7 +17,7 @@ struct ToolFailure: Error {
 }
 
 /// A verb of the tool.
-protocol Verb {
+protocol Verb: Sendable {
     static var name: String { get }
     static var summary: String { get }
     static var usage: String { get }

@@ -85,3 +85,6 @@ public struct CreateContext: Sendable {
 
 /// The first bytes that a probe is given.
 public let probeLength = 2048
+
+/// A format whose images can store units compressed (`convert -c`): its images are `CompressingImage`s.
+public protocol CompressingFormat: CreatableFormat {}
