@@ -372,7 +372,7 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
                 let below = try node.status(at, length)
                 status.length = max(1, min(length, below.length))
                 status.isZero = below.isZero
-                status.isData = below.isData
+                if image is any TransparentImage { status.isData = below.isData }
             }
             return status
         case .encrypted: return BlockStatus(length: length, isData: true, isZero: false)

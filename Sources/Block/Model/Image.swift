@@ -34,6 +34,9 @@ public protocol WritableImage: Image {
     func writeBack() throws(BlockError)
 }
 
+/// An image whose bytes are its file's, holes and all (raw): `map` shows the file's own status.
+public protocol TransparentImage: Image {}
+
 /// An image in which runs of zeros need no space.
 public protocol ZeroingImage: WritableImage {
     /// Makes bytes from `offset` read as zeros without writing them.

@@ -4,7 +4,7 @@
 import Block
 
 /// A raw image.
-public final class Raw: WritableImage, ZeroingImage, DiscardingImage, ResizableImage {
+public final class Raw: WritableImage, ZeroingImage, DiscardingImage, ResizableImage, TransparentImage {
     private let file: Node
     private let offset: UInt64
     /// A fixed size, or nil: whatever the file has.
