@@ -25,7 +25,7 @@ public final class Node: Sendable {
     public let access: Access
     private let writer: (any WritableStorage)?
     private let own: [Child]
-    private struct State { var users = 1; var trackers: [DirtyTracker] = [] }
+    private struct State { var users = 1; var observers: [any WriteObserver] = [] }
     private let state = Locked(State())
 
     public init(name: String, driver: String, filename: String, storage: any Storage, access: Access, children: [Child] = []) {
@@ -61,10 +61,9 @@ public final class Node: Sendable {
         if buffer.count == 0 { return }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, UInt64(buffer.count))
-            try writer.write(offset, buffer)
+            try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
             if access.cache.writeThrough { try flush() }
         }
-        mark(offset, UInt64(buffer.count))
     }
 
     /// Makes a range read as zeros. - Parameter unmap: its space may be given back.
@@ -72,10 +71,9 @@ public final class Node: Sendable {
         if count == 0 { return }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, count)
-            try writer.writeZeroes(offset, count, unmap: unmap)
+            try observed(offset, count) { () throws(BlockError) in try writer.writeZeroes(offset, count, unmap: unmap) }
             if access.cache.writeThrough { try flush() }
         }
-        mark(offset, count)
     }
 
     /// Says that nobody needs a range; does nothing unless the node was opened with discards.
@@ -83,9 +81,8 @@ public final class Node: Sendable {
         if count == 0 { return }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, count)
-            if access.discards { try writer.discard(offset, count) }
+            if access.discards { try observed(offset, count) { () throws(BlockError) in try writer.discard(offset, count) } }
         }
-        mark(offset, count)
     }
 
     /// The barrier: returns when everything written before is safe.
@@ -144,14 +141,18 @@ public final class Node: Sendable {
         if let failure { throw failure }
     }
 
-    // MARK: Dirty tracking
+    // MARK: Observers
 
-    /// From now on, `tracker` learns of each range that has been written.
-    public func attach(_ tracker: DirtyTracker) { state.withLock { $0.trackers.append(tracker) } }
-    public func detach(_ tracker: DirtyTracker) { state.withLock { $0.trackers.removeAll { $0 === tracker } } }
-    private func mark(_ offset: UInt64, _ count: UInt64) {
-        let trackers = state.withLock { $0.trackers }
-        for tracker in trackers { tracker.mark(offset, count) }
+    /// From now on, `observer` learns of each write. Jobs hold writes back and copy what is about to change by this.
+    public func attach(_ observer: any WriteObserver) { state.withLock { $0.observers.append(observer) } }
+    public func detach(_ observer: any WriteObserver) { state.withLock { $0.observers.removeAll { $0 === observer } } }
+
+    private func observed(_ offset: UInt64, _ count: UInt64, _ body: () throws(BlockError) -> Void) throws(BlockError) {
+        let observers = state.withLock { $0.observers }
+        if observers.isEmpty { return try body() }
+        for observer in observers { observer.willWrite(offset, count) }
+        defer { for observer in observers { observer.didWrite(offset, count) } }
+        try body()
     }
 }
 
