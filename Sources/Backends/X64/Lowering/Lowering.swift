@@ -32,6 +32,8 @@ struct Lowering {
     var linkBase = 0
     /// Whether bits 32–63 of an f32's vector register are known to be ones.
     let isBoxed: UnsafeMutablePointer<Bool>
+    /// The helper op that lane code has taken the place of, or -1.
+    var laneHelper = -1
     /// The cold entry whose resume address is yet to be set.
     var pendingSlow = 0
     /// The block cannot be translated as it is (out of spill slots or cold entries); retry with fewer instructions.
@@ -91,6 +93,7 @@ struct Lowering {
         liveness.run(arena)
         places.reset()
         index = 0
+        laneHelper = -1
         while index < count {
             let op = ops[index]
             if liveness.isLive(index, ops) {
@@ -152,7 +155,8 @@ struct Lowering {
         case .unboxFloat: lowerUnbox(op)
         case .getFloatFlags: lowerGetFloatFlags(op)
         case .putFloatFlags: lowerPutFloatFlags(op)
-        case .helper: lowerHelper(op)
+        case .helper: if index != laneHelper { lowerHelper(op) }
+        case .lanes: lowerLanes(op)
         case .instruction:
             guestPC = op.imm
             boundaries.append(Boundary(offset: UInt32(truncatingIfNeeded: a.cursor - entry), pc: op.imm))
