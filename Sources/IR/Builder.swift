@@ -90,6 +90,11 @@ public struct Builder: @unchecked Sendable {
         emit(Op(.helper, .i64, aux: effects.rawValue, a?.ref ?? -1, b?.ref ?? -1, c?.ref ?? -1, imm: UInt64(index)))
     }
 
+    /// Says what the helper call that must come next does; see `LaneForm`.
+    public func lanes(_ form: LaneForm, mask: Int32 = 0) {
+        emit(Op(.lanes, .none, aux: UInt16(truncatingIfNeeded: mask &>> 3), imm: form.rawValue))
+    }
+
     // MARK: control
 
     public func instruction(at pc: UInt64, length: Int) {

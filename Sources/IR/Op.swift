@@ -38,6 +38,9 @@ public struct OpArena: @unchecked Sendable {
     public var count = 0
     public let capacity: Int
     public var overflowed = false
+    /// What the guest believes of its dynamic state at the instruction in translation: advice from the vCPU that is about
+    /// to run the trace, kept up to date by the guest, checked by the code it makes.
+    public var belief: UInt64 = 0
 
     public init(capacity: Int) {
         self.capacity = capacity

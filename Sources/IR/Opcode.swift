@@ -94,6 +94,10 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// up to three i64 arguments.
     case helper
 
+    /// What the helper op that must follow does to vector registers, as a `LaneForm` in imm: a back end may do that instead.
+    /// aux: the state offset of the mask operand divided by 8, or 0. Scalars are the helper's second and third argument.
+    case lanes
+
     // Control. An op below that is not `branch` or `instruction` ends the trace.
     /// The guest instruction at address `imm` starts here; aux: its length in bytes.
     case instruction
@@ -178,6 +182,7 @@ extension Opcode {
         case .getFloatFlags: return t(0)
         case .putFloatFlags: return t(1, result: false, effect: true)
         case .helper: return t(3, effect: true)
+        case .lanes: return t(0, result: false, effect: true, fault: true)
         case .instruction: return t(0, result: false, effect: true)
         case .branch: return t(2, result: false, effect: true)
         case .jump, .exit, .jumpContext: return t(0, result: false, effect: true, ends: true)

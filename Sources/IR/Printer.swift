@@ -114,6 +114,7 @@ public enum IRPrinter {
         case .compareAndSwap: " [%\(op.a)], %\(op.b), %\(op.c)"
         case .storeConditional: " [%\(op.a)], %\(op.b)"
         case .fence: ""
+        case .lanes: lanes(op)
         case .helper: " \(op.imm)(" + [op.a, op.b, op.c].filter { $0 >= 0 }.map { "%\($0)" }.joined(separator: ", ") + ")"
         case .branch: " %\(op.a), %\(op.b) -> \(hex(op.imm))"
         case .jump, .jumpContext: " \(hex(op.imm))"
@@ -122,6 +123,21 @@ public enum IRPrinter {
         case .exit: " \(op.aux) at \(hex(op.imm))"
         default: operands(op)
         }
+    }
+
+    private static func lanes(_ op: Op) -> String {
+        let form = LaneForm(rawValue: op.imm)
+        guard let operation = form.operation else { return " ?" }
+        var second = ""
+        switch form.second {
+        case .none: break
+        case .group: second = ", [\(form.y)]"
+        case .integer: second = ", integer"
+        case .float: second = ", float"
+        case .immediate: second = ", \(form.immediate)"
+        }
+        return " \(operation).\(form.laneBytes &* 8)x\(form.count) [\(form.d)], [\(form.x)]\(second)"
+            + (op.aux == 0 ? "" : ", mask [\(Int(op.aux) &* 8)]") + " if \(hex(UInt64(form.mode)))"
     }
 
     private static func operands(_ op: Op) -> String {

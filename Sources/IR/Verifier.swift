@@ -133,6 +133,9 @@ private struct TraceCheck {
             require(a == .i64 && ops[Int(max(op.a, 0))].code == .const, "return address is not a constant")
         case .instruction, .jump, .exit, .jumpContext:
             break
+        case .lanes:
+            require(LaneForm(rawValue: op.imm).operation != nil, "has no operation")
+            require(index + 1 < ops.count && ops[index + 1].code == .helper, "is not followed by its helper")
         default:
             checkFloatTypes(op, a, b, c)
         }

@@ -37,6 +37,15 @@ public struct DecodedInstruction: Sendable {
     }
 }
 
+/// A guest with instructions that make many accesses, which a back end may do all at once: it can tell how far such an
+/// instruction comes one access at a time.
+public protocol FaultCompleting: Guest {
+    /// A data access of the instruction at the vCPU's pc has failed. Where accesses may have been done at once, executes the
+    /// instruction step by step: true if it came to its end and pc is the next one; false if it faults, with the details in
+    /// the state header as exact as the architecture wants them. False, too, for all other instructions.
+    func completeFault(of vcpu: VCPU, code: any CodeSource) -> Bool
+}
+
 /// An instruction set as the translator sees it: it decodes one instruction at a time into IR and knows nothing of
 /// caches, back ends or operating systems.
 public protocol Guest: AnyObject, Sendable {

@@ -48,11 +48,14 @@ public struct StateLayout: Sendable {
     /// Offsets of floating-point or vector slots, hottest first; `floatSlotBytes` each.
     public let hotFloats: [Int32]
     public let floatSlotBytes: Int
+    /// Offset of the UInt64 from which a trace takes the guest's belief (`OpArena.belief`); -1: there is none.
+    public let beliefOffset: Int32
 
-    public init(guestBytes: Int, hotIntegers: [Int32], hotFloats: [Int32], floatSlotBytes: Int = 8) {
+    public init(guestBytes: Int, hotIntegers: [Int32], hotFloats: [Int32], floatSlotBytes: Int = 8, beliefOffset: Int32 = -1) {
         self.guestBytes = guestBytes
         self.hotIntegers = hotIntegers
         self.hotFloats = hotFloats
         self.floatSlotBytes = floatSlotBytes
+        self.beliefOffset = beliefOffset
     }
 }

@@ -69,9 +69,12 @@ public final class TraceTranslator {
     }
 
     /// Replaces the contents of `arena` by the trace that starts at `start`; it always ends with an op that ends a trace.
-    /// - Parameter limit: at most this many instructions, if it is less than the options say.
-    public func translate(at start: UInt64, context: UInt64, limit: Int = .max) {
+    /// - Parameters:
+    ///   - limit: at most this many instructions, if it is less than the options say.
+    ///   - belief: what the vCPU to run the trace has at `StateLayout.beliefOffset`.
+    public func translate(at start: UInt64, context: UInt64, limit: Int = .max, belief: UInt64 = 0) {
         reset()
+        arena.pointee.belief = belief
         let maximumInstructions = min(self.maximumInstructions, max(limit, 1))
         let builder = Builder(arena)
         var pc = start

@@ -62,7 +62,7 @@ struct Execution {
         while true {
             let type = op.pointee.type
             switch op.pointee.code {
-            case .instruction: break
+            case .instruction, .lanes: break
             case .const:
                 out[0] = op.pointee.imm
                 out[1] = 0

@@ -179,6 +179,10 @@ public final class X64Engine: Engine, @unchecked Sendable {
             switch code & 0xFF {
             case Exit.reason:
                 let reason = ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
+                if reason == .memoryFault, let guest = guest as? any FaultCompleting, guest.completeFault(of: vcpu, code: source) {
+                    target = lookup(vcpu, companion)
+                    continue
+                }
                 return reason
             case Exit.link:
                 target = follow(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)
@@ -308,7 +312,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
                 switchHalves()
                 acknowledge(vcpu, companion)
             }
-            translator.translate(at: pc, context: context, limit: limit)
+            let offset = vcpu.layout.beliefOffset
+            translator.translate(at: pc, context: context, limit: limit, belief: offset < 0 ? 0 : vcpu[UInt64.self, offset])
             if translator.isFetchFault {
                 let end = translator.ranges.first.map { $0.start &+ UInt64(truncatingIfNeeded: $0.length &- 1) } ?? pc
                 vcpu[UInt64.self, StateHeader.faultAddress] = end

@@ -20,11 +20,13 @@ extension Emit {
         guard !type.isIllegal else {
             builder.put(RISCVState.vectorLength, zero)
             builder.put(RISCVState.vectorMode, constant(VectorMode.illegal))
+            builder.arena.pointee.belief = VectorMode.illegal
             self[i.rd] = zero
             return
         }
         let maximum = constant(UInt64(type.maximumLength(vectorBytes: vectorBytes)))
         let mode = type.bits & VectorMode.typeMask
+        builder.arena.pointee.belief = mode
         let length: Value
         if let immediate {
             length = constant(min(immediate, UInt64(type.maximumLength(vectorBytes: vectorBytes))))
@@ -89,8 +91,9 @@ extension Emit {
     private func callUnit(_ i: Instruction, _ operation: VectorOperation, _ scalar: Value?, _ stride: Value?, _ effects: HelperEffects) {
         let descriptor = VectorUnit.descriptor(i.bits, operation, frm: context & 7, registerShift: vectorConfiguration.shift,
                                                vectorConfiguration.capability)
-        let none = constant(0 as UInt64)
-        _ = builder.helper(VectorUnit.helper, effects, constant(descriptor), scalar ?? none, stride ?? none)
+        let first = constant(descriptor), second = scalar ?? constant(0 as UInt64), third = stride ?? constant(0 as UInt64)
+        addForm(i, operation)
+        _ = builder.helper(VectorUnit.helper, effects, first, second, third)
     }
 
     /// An instruction on vectors and perhaps an integer register.

@@ -19,7 +19,9 @@ public final class RISCV64: Guest {
     public init(model: CPUModel = .default) {
         self.model = model
         vectors = VectorConfiguration(model)
-        layout = RISCV64.stateLayout(guestBytes: model.extensions.contains(.zve32x) ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8)
+        let hasVectors = model.extensions.contains(.zve32x)
+        layout = RISCV64.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8,
+                                     beliefOffset: hasVectors ? RISCVState.vectorMode : -1)
         tree = DecodeTree(model.extensions)
         hasCompressed = model.extensions.contains(.zca)
         // The helper table is filled while there is one thread only.
@@ -56,10 +58,10 @@ public final class RISCV64: Guest {
     }
 
     /// The registers that compilers use most come first: stack, arguments, saved registers, return address, temporaries.
-    static func stateLayout(guestBytes: Int) -> StateLayout { StateLayout(
+    static func stateLayout(guestBytes: Int, beliefOffset: Int32) -> StateLayout { StateLayout(
         guestBytes: guestBytes,
         hotIntegers: [2, 10, 11, 12, 13, 14, 15, 8, 9, 1, 16, 17, 18, 6, 28, 5, 7, 19, 20, 21, 29, 30, 31, 22, 23, 24, 25, 26, 27, 3, 4]
             .map(RISCVState.integer),
         hotFloats: [10, 11, 12, 13, 14, 15, 16, 17, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 18, 19, 28, 29, 30, 31, 20, 21, 22, 23, 24, 25, 26, 27]
-            .map(RISCVState.float)) }
+            .map(RISCVState.float), beliefOffset: beliefOffset) }
 }

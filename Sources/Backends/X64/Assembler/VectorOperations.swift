@@ -26,6 +26,7 @@ package enum AVX3: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vfnmsub132sd = 0x33_129F, vfnmsub213sd = 0x33_12AF, vfnmsub231sd = 0x33_12BF
     case vfmadd132ps = 0x04_1298, vfmadd213ps = 0x04_12A8, vfmadd231ps = 0x04_12B8
     case vfmadd132pd = 0x34_1298, vfmadd213pd = 0x34_12A8, vfmadd231pd = 0x34_12B8
+    case vfmsub231ps = 0x04_12BA, vfmsub231pd = 0x34_12BA, vfnmsub231ps = 0x04_12BE, vfnmsub231pd = 0x34_12BE
     case vfnmadd132ps = 0x04_129C, vfnmadd213ps = 0x04_12AC, vfnmadd231ps = 0x04_12BC
     case vfnmadd132pd = 0x34_129C, vfnmadd213pd = 0x34_12AC, vfnmadd231pd = 0x34_12BC
     // Logic. The EVEX forms of the floating-point ones need AVX-512DQ.
@@ -94,6 +95,9 @@ package enum AVX2Operand: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vpabsb = 0x04_121C, vpabsw = 0x04_121D, vpabsd = 0x04_121E
     case vpmovsxbw = 0x05_1220, vpmovsxwd = 0x05_1223, vpmovsxdq = 0x05_1225
     case vpmovzxbw = 0x05_1230, vpmovzxwd = 0x05_1233, vpmovzxdq = 0x05_1235
+    // From a quarter or an eighth of the width; the units of their EVEX displacements have no digit.
+    case vpmovsxbd = 0x06_1221, vpmovsxbq = 0x06_1222, vpmovsxwq = 0x06_1224
+    case vpmovzxbd = 0x06_1231, vpmovzxbq = 0x06_1232, vpmovzxwq = 0x06_1234
     case vmovshdup = 0x04_2116, vmovsldup = 0x04_2112
     case vpbroadcastb = 0x00_1278, vpbroadcastw = 0x01_1279, vpbroadcastd = 0x02_1258, vpbroadcastq = 0x23_1259
     case vbroadcastss = 0x02_1218

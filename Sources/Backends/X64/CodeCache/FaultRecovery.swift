@@ -121,7 +121,7 @@ enum FaultRecovery {
         let flags = apus_uc_flags(context)
         // On the way out already; or about to call the runtime, which checks for requests when it comes back.
         if address >= t.exit && address < t.exitEnd || address >= t.helper && address < t.helperCheck
-            || address >= t.slowFloat && address < t.slowFloatCheck {
+            || address >= t.slowFloat && address < t.slowFloatCheck || address >= t.slowLanes && address < t.slowLanesCheck {
             apus_uc_set_flags(context, flags & ~trapFlag)
             return
         }

@@ -24,9 +24,14 @@ struct Trampolines: BitwiseCopyable {
     /// Calls the helper whose number is in eax.
     var helper: UInt64 = 0
     var slowFloat: UInt64 = 0
+    /// Calls the helper of lane code: see `SlowLanes`.
+    var slowLanes: UInt64 = 0
+    /// The constants of lane code (`LaneTable`).
+    var laneTables: UInt64 = 0
     /// Where each of the two begins to look for an interrupt request, on its way back.
     var helperCheck: UInt64 = 0
     var slowFloatCheck: UInt64 = 0
+    var slowLanesCheck: UInt64 = 0
     /// Byte tables: float flags by MXCSR's low six bits, and MXCSR's bits by the five flags.
     var flagsFromMXCSR: UInt64 = 0
     var flagsToMXCSR: UInt64 = 0
@@ -51,6 +56,10 @@ struct TrampolineWriter {
         for bits in UInt8(0) ..< 64 { byte(Self.flags(fromMXCSR: bits)) }
         t.flagsToMXCSR = a.here
         for flags in UInt8(0) ..< 32 { byte(Self.mxcsr(fromFlags: flags)) }
+        a.align(to: 32)
+        t.laneTables = a.here
+        for value in LaneTable.bytes { byte(value) }
+        for value in SegmentShuffle.bytes { byte(value) }
         a.align(to: 16)
 
         t.enter = a.here
@@ -84,6 +93,7 @@ struct TrampolineWriter {
         a.bind(toExit3)
         t.exit = a.here
         storeHomes()
+        a.vzeroupper()
         a.vstmxcsr(mem(BackendState.guestMXCSR))
         a.vldmxcsr(mem(BackendState.hostMXCSR))
         a.mov(.b64, mem(BackendState.shadowStack), .rsp)
@@ -106,7 +116,10 @@ struct TrampolineWriter {
         t.helperCheck = writeHelperCall()
         a.align(to: 16)
         t.slowFloat = a.here
-        t.slowFloatCheck = writeSlowFloatCall()
+        t.slowFloatCheck = writeSlowCall(slowFloat)
+        a.align(to: 16)
+        t.slowLanes = a.here
+        t.slowLanesCheck = writeSlowCall(SlowLanes.entry)
         a.align(to: 64)
         return (t, pool)
     }
@@ -148,7 +161,8 @@ struct TrampolineWriter {
         return check
     }
 
-    private mutating func writeSlowFloatCall() -> UInt64 {
+    /// A call of the runtime that keeps all registers.
+    private mutating func writeSlowCall(_ function: @convention(c) (UnsafeMutableRawPointer) -> Void) -> UInt64 {
         for (number, register) in HostRegisters.integerScratch.enumerated() {
             a.mov(.b64, mem(BackendState.integerSave + Int32(number) * 8), register)
         }
@@ -158,7 +172,7 @@ struct TrampolineWriter {
         storeHomes()
         enterHost()
         a.mov(.b64, .rdi, .rbp)
-        a.movImmediate(.rax, UInt64(UInt(bitPattern: unsafeBitCast(slowFloat, to: UnsafeRawPointer.self))))
+        a.movImmediate(.rax, UInt64(UInt(bitPattern: unsafeBitCast(function, to: UnsafeRawPointer.self))))
         a.call(.rax)
         leaveHost()
         loadHomes()
@@ -183,6 +197,8 @@ struct TrampolineWriter {
     }
 
     private mutating func enterHost() {
+        // Lane code leaves the upper halves in use, for which other code would pay.
+        a.vzeroupper()
         a.vstmxcsr(mem(BackendState.guestMXCSR))
         a.vldmxcsr(mem(BackendState.hostMXCSR))
         a.mov(.b64, mem(BackendState.shadowStack), .rsp)

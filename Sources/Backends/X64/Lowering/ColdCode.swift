@@ -20,6 +20,8 @@ struct ColdCode: BitwiseCopyable {
         case misaligned
         /// A helper wants to leave for the reason in rax minus 1, at guest instruction `pc`.
         case helperExit
+        /// The helper `aux` of lane code, at guest instruction `pc`: first argument `imm`, second in register `x`.
+        case lanes
         /// Division by zero and by -1.
         case division
         /// The result in vector register `x` is a NaN: replace it by the canonical one of type `y`.
@@ -96,6 +98,7 @@ extension Lowering {
                 storePC(code.pc)
                 a.mov(.b64, .rax, .direct(.rcx))
                 a.jmp(trampolines.exit)
+            case .lanes: writeColdLanes(code)
             case .division: writeColdDivision(code)
             case .canonicalNaN:
                 bind(code)

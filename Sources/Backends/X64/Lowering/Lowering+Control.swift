@@ -154,7 +154,7 @@ extension Lowering {
     }
 
     /// Empties all scratch registers, which a call out of the block destroys.
-    private mutating func evictScratch() {
+    mutating func evictScratch() {
         var rest = (Placement.integerScratchMask | Placement.floatScratchMask) & ~places.free
         while rest != 0 {
             let register = UInt8(truncatingIfNeeded: rest.trailingZeroBitCount)

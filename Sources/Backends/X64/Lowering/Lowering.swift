@@ -38,6 +38,8 @@ struct Lowering {
     let isBoxed: UnsafeMutablePointer<Bool>
     /// Whether a store may have been made since the last full fence: only then does another one do anything.
     var storesMayBePending = true
+    /// The helper op that lane code has taken the place of, or -1.
+    var laneHelper = -1
     /// The cold entry whose resume address is yet to be set.
     var pendingSlow = 0
     /// The block cannot be translated as it is (out of spill slots or cold entries); retry with fewer instructions.
@@ -99,6 +101,7 @@ struct Lowering {
         liveness.run(arena)
         places.reset()
         index = 0
+        laneHelper = -1
         while index < count {
             let op = ops[index]
             if liveness.isLive(index, ops) {
@@ -160,7 +163,8 @@ struct Lowering {
         case .unboxFloat: lowerUnbox(op)
         case .getFloatFlags: lowerGetFloatFlags(op)
         case .putFloatFlags: lowerPutFloatFlags(op)
-        case .helper: lowerHelper(op)
+        case .helper: if index != laneHelper { lowerHelper(op) }
+        case .lanes: lowerLanes(op)
         case .instruction:
             guestPC = op.imm
             boundaries.append(Boundary(offset: UInt32(truncatingIfNeeded: a.cursor - entry), pc: op.imm))

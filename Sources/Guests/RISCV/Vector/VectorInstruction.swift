@@ -231,7 +231,7 @@ struct VectorInstruction {
         case .storeIndexed:
             let emul = width &- sew &+ lmul
             if !isUnmasked && (vd == 0 || vs2 == 0) { return false }
-            return width == sew || !overlap(vd, size(lmul) &* segments, vs2, size(emul))
+            return width == sew || !overlap(vd, size(lmul), vs2, size(emul))
         default: break
         }
         if !isUnmasked {

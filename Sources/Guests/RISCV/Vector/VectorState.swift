@@ -12,9 +12,9 @@ extension RISCVState {
     public static let vectorType: Int32 = 8208
     public static let vectorControl: Int32 = 8216
     /// UInt64: what specialised code compares before it runs; see `VectorMode`.
-    public static let vectorMode: Int32 = 8224
+    public static let vectorMode = StateSlots.laneMode
     /// UInt64: what an instruction with a scalar result left for its destination.
-    public static let vectorScalar: Int32 = 8232
+    public static let vectorScalar = StateSlots.laneScalar
     /// The vector registers, each VLEN bits.
     static let vectorRegisters: Int32 = 8256
 

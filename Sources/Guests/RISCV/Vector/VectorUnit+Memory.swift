@@ -71,6 +71,12 @@ extension VectorUnit {
             let element = UnsafeMutableRawPointer(register(vd, as: UInt8.self)) + index &<< shift
             let address = scalar &+ UInt64(truncatingIfNeeded: index &<< shift)
             let bytes = Swift.min((count &- index) &<< shift, 256)
+            // No element is stored by halves either: where one may lie across pages, each is one access.
+            if !isLoad, shift > 0, Int(truncatingIfNeeded: address & 4095) &+ bytes > 4096 {
+                guard transfer(element, address, 1 &<< shift, isLoad: false) else { return fault(address, 1 &<< shift, index) }
+                index &+= 1
+                continue
+            }
             let copied = withUnsafeTemporaryAllocation(byteCount: 256, alignment: 16) { buffer -> Int in
                 guard isLoad, let temporary = buffer.baseAddress else { return apus_guarded_copy(host(address), element, bytes) }
                 let copied = apus_guarded_copy(temporary, host(address), bytes)
