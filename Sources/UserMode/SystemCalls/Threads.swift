@@ -37,7 +37,10 @@ enum ThreadCalls {
         if request.has(CloneFlags.vm) {
             // A process that shares memory and runs beside its parent would need thread-local storage of the host's
             // own C library: not supported.
-            return request.has(CloneFlags.vfork) ? Vfork.vfork(call, request) : .error(EINVAL)
+            guard request.has(CloneFlags.vfork) else { return .error(EINVAL) }
+            // See DebuggedFork.
+            if call.process.debugger?.isAttached ?? false { return Fork.fork(call, request.withoutSharing, isVfork: true) }
+            return Vfork.vfork(call, request)
         }
         return Fork.fork(call, request)
     }
