@@ -122,6 +122,19 @@ extension UserOption {
             guard let address = RemoteAddress(parsing: text) else { throw .usage("-g: '\(value)' is neither a port nor a path") }
             command.options.debugger = address
         },
+        UserOption(names: ["-count"], argument: nil, variable: nil, help: "count instructions, by function, and say so at the end") {
+            command, _ in
+            command.options.counts = true
+        },
+        UserOption(names: ["-trace-calls"], argument: nil, variable: nil, help: "log calls of guest functions") { command, _ in
+            command.options.tracesCalls = true
+        },
+        UserOption(names: ["-coverage"], argument: "file", variable: nil, help: "write what code ran, in drcov's format ('%d': process id)",
+                   inherited: false) { command, value in
+            command.options.coverage = value
+            // One name cannot hold what several processes did.
+            if value.contains("%d") { command.options.passedOn += ["--coverage", value] }
+        },
         UserOption(names: ["-debugger"], argument: "session", variable: nil, help: "internal: go on with a debugger's session",
                    inherited: false) { command, value in
             command.options.inheritedSession = value

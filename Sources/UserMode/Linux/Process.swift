@@ -23,9 +23,12 @@ public final class Process: Sendable {
     let death = ProgramDeath()
     /// With `-g`.
     let debugger: GuestDebugger?
+    let tools: ProgramTools?
 
     init(options: UserOptions, abi: any GuestABI, engine: any Engine, memory: GuestMemory, signals: SignalTable,
-         threads: ThreadTable, paths: PathTranslation, image: ProgramImage, debugger: GuestDebugger? = nil) {
+         threads: ThreadTable, paths: PathTranslation, image: ProgramImage, debugger: GuestDebugger? = nil,
+         tools: ProgramTools? = nil) {
+        self.tools = tools
         self.debugger = debugger
         self.options = options
         self.abi = abi

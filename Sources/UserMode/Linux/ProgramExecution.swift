@@ -232,11 +232,13 @@ struct Execution {
         let line = buffers.vector(arguments, second: false)
         let variables = buffers.vector(environment, second: true)
         process.signals.prepareExecution()
+        process.tools?.finish()
         // The whole mask, the synchronous signals too, is what the new program inherits.
         apus_signal_mask(2, thread.signalMask, nil)
         let result = path.withUnsafeBufferPointer { directCall(SYS_execve, $0.baseAddress, line, variables) }
         GuestThread.blockAll()
         process.signals.executionFailed()
+        process.tools?.goOn()
         buffers.free()
         thread.applyMask()
         return Errno(Int32(truncatingIfNeeded: -result))

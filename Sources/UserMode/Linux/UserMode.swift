@@ -19,7 +19,9 @@ public enum UserMode {
         let memory = GuestMemory(layout: try addressLayout(options, guest.model), base: options.guestBase ?? 0)
         let image = try launch.load(into: memory, abi: abi, options: options, paths: paths)
         let debugging = options.debugger != nil || options.inheritedSession != nil ? DebuggerTools() : nil
-        let hooks: [any TranslationHook] = debugging.map { [$0.breakpoints, $0.watches] } ?? []
+        let tools = ProgramTools(options, memory)
+        // Breakpoints first: what is behind one does not run.
+        let hooks: [any TranslationHook] = (debugging.map { [$0.breakpoints, $0.watches] } ?? []) + (tools?.hooks ?? [])
         let engine = try makeEngine(options, hooks.isEmpty ? abi.guest : InstrumentedGuest(abi.guest, hooks: hooks), memory, engines)
         memory.setEngine(engine)
         logPages(options, memory)
@@ -30,8 +32,8 @@ public enum UserMode {
                           stepper: stepper(InstrumentedGuest(abi.guest, hooks: [tools.watches]), memory),
                           tools: tools, table: threads, paths: paths, image: image)
         }
-        let process = Process(options: options, abi: abi, engine: engine, memory: memory, signals: SignalTable(seesFatal: debugger != nil || options.strace),
-                              threads: threads, paths: paths, image: image, debugger: debugger)
+        let process = Process(options: options, abi: abi, engine: engine, memory: memory, signals: SignalTable(seesFatal: debugger != nil || options.strace || tools != nil),
+                              threads: threads, paths: paths, image: image, debugger: debugger, tools: tools)
         let vcpu = engine.makeVCPU()
         vcpu[UInt64.self, StateHeader.memoryBase] = memory.base
         abi.start(vcpu, entry: image.start, stack: image.stackPointer)

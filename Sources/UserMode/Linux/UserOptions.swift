@@ -35,6 +35,10 @@ public struct UserOptions: Sendable {
     public var waitsForDebugger = true
     /// The debugger's session of the program that executed this one.
     public var inheritedSession: String?
+    /// `--count`, `--trace-calls`, `--coverage`.
+    public var counts = false
+    public var tracesCalls = false
+    public var coverage: String?
     public var engineOptions = EngineOptions()
     public init() {}
 }

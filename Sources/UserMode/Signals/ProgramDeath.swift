@@ -61,6 +61,7 @@ extension SignalDelivery {
     /// Ends the process by `signal`, as its parent sees it.
     static func terminate(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) -> Never {
         thread.process.debugger?.ends(.killed(DebugSignals.remote(signal)), thread)
+        thread.process.tools?.finish()
         var isDumped = false
         if SignalNumber.dumpsCore(signal), CoreFile.isWanted {
             thread.process.death.begin(thread)

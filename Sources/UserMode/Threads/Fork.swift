@@ -24,6 +24,7 @@ extension Process {
         signals.willFork()
         engine.prepareToFork()
         debugger?.willFork()
+        tools?.willFork()
         memory.willFork()
         VirtualLimits.willFork()
         PrivateDescriptors.willFork()
@@ -34,6 +35,7 @@ extension Process {
         PrivateDescriptors.didFork()
         VirtualLimits.didFork()
         memory.didFork()
+        tools?.didFork(inChild: pid == 0)
         debugger?.didFork()
         if pid == 0 { engine.didForkInChild() } else { engine.didForkInParent(childExists: pid > 0) }
         signals.didFork()
