@@ -56,7 +56,7 @@ if selected hostile; then
         for my $turn (1 .. 40) {
             my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "no socket";
             for (1 .. 50) {
-                my $body = (qw(g G p P m M X Z0, z2, H vCont; vFile:open: vFile:pread: qXfer:features:read: qRcmd, qSearch:memory: qCRC: T QPassSignals: QCatchSyscalls:1; ?))[rand 20]
+                my $body = (qw(g G p P m M X Z0, z0, z1,ffffffffffffffff, Z1,ffffffffffffffff, z2, H vCont; vFile:open: vFile:pread: qXfer:features:read: qRcmd, qSearch:memory: qCRC: T QPassSignals: QCatchSyscalls:1; ?))[rand 23]
                     . join("", map { my @c = (0 .. 9, "a" .. "f", ",", ";", ":", "-", "p", "."); $c[rand @c] } 1 .. rand 30);
                 next if $body =~ /^vCont|^vKill/;
                 my $sum = 0; $sum += ord for split //, $body;

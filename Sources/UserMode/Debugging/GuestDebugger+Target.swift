@@ -125,16 +125,19 @@ extension GuestDebugger: DebugTarget {
             state.withLock { $0.children[process]?.breakpoints.removeAll { $0 == breakpoint } }
             return true
         }
-        let isLastThere = state.withLock { state in
+        // What was never inserted may name any address.
+        let (isKnown, isLastThere) = state.withLock { state in
+            let isKnown = state.breakpoints.contains(breakpoint)
             state.breakpoints.removeAll { $0 == breakpoint }
-            return !state.breakpoints.contains { $0.address == address && !$0.isWatch }
+            return (isKnown, !state.breakpoints.contains { $0.address == address && !$0.isWatch })
         }
+        guard isKnown else { return true }
         if case .watch(let watch) = kind {
             guard tools.watches.remove(Self.watch(watch, address, length)) else { return true }
             if tools.watches.isEmpty { engine.invalidate(0 ..< .max) }
         } else if isLastThere {
             tools.breakpoints.remove(address)
-            engine.invalidate(address ..< address &+ 1)
+            forgetCode(at: address)
         }
         return true
     }
@@ -147,8 +150,12 @@ extension GuestDebugger: DebugTarget {
             if isFirst { engine.invalidate(0 ..< .max) }
         } else {
             tools.breakpoints.insert(breakpoint.address)
-            engine.invalidate(breakpoint.address ..< breakpoint.address &+ 1)
+            forgetCode(at: breakpoint.address)
         }
+    }
+
+    private func forgetCode(at address: UInt64) {
+        if address < .max { engine.invalidate(address ..< address &+ 1) }
     }
 
     private static func watch(_ kind: WatchKind, _ address: UInt64, _ length: UInt64) -> Watch {
