@@ -28,10 +28,11 @@ let package = Package(
         .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
                 path: "Sources/Backends/X64"),
         .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "CHost"], path: "Sources/Guests/RISCV"),
-        .target(name: "UserMode", dependencies: ["RISCV", "Translation", "Core", "Host", "CHost"]),
+        .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
+        .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats"]),
         .executableTarget(name: "apus", dependencies: [
-            "Registry", "UserMode", "Translation", "Host", "CHost", "ImageTool", "Block",
+            "Registry", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "Block",
         ],
             // Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
@@ -43,6 +44,7 @@ let package = Package(
         .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"], exclude: ["Golden"]),
         .testTarget(name: "BlockTests", dependencies: ["Block", "Formats", "Compression", "Core", "Host"]),
+        .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

@@ -24,6 +24,9 @@ public enum Registry {
         },
     ]
 
+    /// Single steps for debuggers.
+    public static let stepper: UserMode.MakeStepper = { InterpreterStepper(guest: $0, source: $1) }
+
     /// Engines, the preferred one first.
     public static let engines: [UserEngine] = {
         var list: [UserEngine] = []

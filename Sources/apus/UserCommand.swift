@@ -39,7 +39,7 @@ struct UserCommand {
             guard let program = raw.first else { throw CommandError.usage("no program named (-h prints help)") }
             try command.finish()
             try UserMode.run(command.options, program: program, arguments: Array(raw.dropFirst()), guests: Registry.guests,
-                             engines: Registry.engines, only: only)
+                             engines: Registry.engines, stepper: Registry.stepper, only: only)
         } catch let error as UserModeError {
             command.complain(error.text)
             return error.status

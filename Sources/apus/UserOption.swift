@@ -1,3 +1,4 @@
+import Debugger
 import Glibc
 import Registry
 import Translation
@@ -27,7 +28,7 @@ enum CommandError: Error {
 extension UserOption {
     /// Options that QEMU has and Apus does not: refused by name.
     static let refused: [(names: [String], variable: String?)] = [
-        (["g"], "QEMU_GDB"), (["r"], "QEMU_UNAME"), (["t"], "QEMU_RTSIG_MAP"), (["dfilter"], "QEMU_DFILTER"),
+        (["r"], "QEMU_UNAME"), (["t"], "QEMU_RTSIG_MAP"), (["dfilter"], "QEMU_DFILTER"),
         (["p"], "QEMU_PAGESIZE"), (["seed"], "QEMU_RAND_SEED"), (["trace"], "QEMU_TRACE"), (["plugin"], "QEMU_PLUGIN"),
         (["perfmap"], "QEMU_PERFMAP"), (["jitdump"], "QEMU_JITDUMP"),
     ]
@@ -109,6 +110,34 @@ extension UserOption {
         UserOption(names: ["-no-optimize"], argument: nil, variable: nil, help: "leave out the passes over the intermediate code") {
             command, _ in
             command.options.engineOptions.optimize = false
+        },
+        UserOption(names: ["g"], argument: "port|path", variable: "QEMU_GDB",
+                   help: "wait for a debugger on [host:]port or a socket (',suspend=n': do not wait)", inherited: false) {
+            command, value throws(CommandError) in
+            var text = value
+            for (ending, waits) in [(",suspend=n", false), (",suspend=y", true)] where text.hasSuffix(ending) {
+                text = String(text.dropLast(ending.utf8.count))
+                command.options.waitsForDebugger = waits
+            }
+            guard let address = RemoteAddress(parsing: text) else { throw .usage("-g: '\(value)' is neither a port nor a path") }
+            command.options.debugger = address
+        },
+        UserOption(names: ["-count"], argument: nil, variable: nil, help: "count instructions, by function, and say so at the end") {
+            command, _ in
+            command.options.counts = true
+        },
+        UserOption(names: ["-trace-calls"], argument: nil, variable: nil, help: "log calls of guest functions") { command, _ in
+            command.options.tracesCalls = true
+        },
+        UserOption(names: ["-coverage"], argument: "file", variable: nil, help: "write what code ran, in drcov's format ('%d': process id)",
+                   inherited: false) { command, value in
+            command.options.coverage = value
+            // One name cannot hold what several processes did.
+            if value.contains("%d") { command.options.passedOn += ["--coverage", value] }
+        },
+        UserOption(names: ["-debugger"], argument: "session", variable: nil, help: "internal: go on with a debugger's session",
+                   inherited: false) { command, value in
+            command.options.inheritedSession = value
         },
         UserOption(names: ["-setenv"], argument: "var=value", variable: nil, help: "set one variable of the guest; commas are part of it",
                    inherited: false) { command, value throws(CommandError) in

@@ -107,6 +107,9 @@ static inline uint32_t apus_atomic_and_u32(uint32_t *cell, uint32_t bits) {
     return __atomic_fetch_and(cell, bits, __ATOMIC_ACQ_REL);
 }
 
+static inline void apus_atomic_add_u64(uint64_t *cell, uint64_t value) { __atomic_fetch_add(cell, value, __ATOMIC_RELAXED); }
+static inline uint64_t apus_atomic_load_u64(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
+
 // MARK: Threads (Thread.c)
 
 /// Thread-local slots: 0 the current GuestThread, 1 the state pointer of the running VCPU, 2 the X64 engine's own,

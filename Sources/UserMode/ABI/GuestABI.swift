@@ -57,6 +57,9 @@ public protocol GuestABI: AnyObject, Sendable {
     /// Whether `clone` takes the TLS address before the child's thread id address.
     var cloneTakesTLSBeforeChildTID: Bool { get }
 
+    /// What a core file says of a thread.
+    func coreRegisters(of vcpu: VCPU) -> CoreRegisters
+
     // Signal frames (implemented beside the rest of the guest's ABI)
     /// Pushes a frame for `signal` and points the vCPU at the handler. False if the stack cannot be written.
     func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame: SignalFrameRequest) -> Bool

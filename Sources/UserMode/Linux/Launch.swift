@@ -140,7 +140,8 @@ struct Launch {
         }
         return ProgramImage(executable: Launch.realPath(file), arguments: arguments, environment: environment, start: start,
                             stack: stack, initialStack: initial, vdso: vdso,
-                            signalReturn: vdso.map { $0 &+ abi.vdsoSignalReturn } ?? 0, program: main.start..<main.end)
+                            signalReturn: vdso.map { $0 &+ abi.vdsoSignalReturn } ?? 0, program: main.start..<main.end,
+                            elfFlags: image.identity.flags)
     }
 
     private func auxiliary(_ abi: any GuestABI, _ image: ELFImage, _ main: ELFLoader.Placement, interpreterBase: UInt64,

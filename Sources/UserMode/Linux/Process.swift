@@ -20,9 +20,16 @@ public final class Process: Sendable {
     let image: ProgramImage
     /// The table of system calls by the guest's numbers.
     let systemCalls: SystemCallDispatcher
+    let death = ProgramDeath()
+    /// With `-g`.
+    let debugger: GuestDebugger?
+    let tools: ProgramTools?
 
     init(options: UserOptions, abi: any GuestABI, engine: any Engine, memory: GuestMemory, signals: SignalTable,
-         threads: ThreadTable, paths: PathTranslation, image: ProgramImage) {
+         threads: ThreadTable, paths: PathTranslation, image: ProgramImage, debugger: GuestDebugger? = nil,
+         tools: ProgramTools? = nil) {
+        self.tools = tools
+        self.debugger = debugger
         self.options = options
         self.abi = abi
         self.engine = engine

@@ -94,7 +94,7 @@ struct Execution {
                 guard isGuestProgram(file) else { return execute(host, arguments, request.environment) }
                 try check(file)
                 // Started by the kernel, as we were, it gets what only the kernel can give: rights by set-ID bits.
-                if process.options.isStartedByKernel {
+                if process.options.isStartedByKernel, process.debugger?.inheritance() == nil {
                     let failure = execute(host, arguments, request.environment)
                     // The entry may be gone by now.
                     if failure.code != ENOEXEC { return failure }
@@ -193,6 +193,13 @@ struct Execution {
     /// Runs Apus on the guest program at host path `program`.
     private func executeGuest(_ program: [CChar], _ arguments: [[CChar]]) -> Errno {
         var line = ["apus", "exec"] + process.options.passedOn
+        // A debugger's session goes on in the new program.
+        let session = process.debugger?.inheritance()
+        if let session {
+            line += ["--debugger", session.text]
+            session.keepOpen(true)
+        }
+        defer { session?.keepOpen(false) }
         // Variables that the host's dynamic loader obeys are for the guest's only.
         var environment: [[CChar]] = []
         for variable in request.environment {
@@ -225,11 +232,13 @@ struct Execution {
         let line = buffers.vector(arguments, second: false)
         let variables = buffers.vector(environment, second: true)
         process.signals.prepareExecution()
+        process.tools?.finish()
         // The whole mask, the synchronous signals too, is what the new program inherits.
         apus_signal_mask(2, thread.signalMask, nil)
         let result = path.withUnsafeBufferPointer { directCall(SYS_execve, $0.baseAddress, line, variables) }
         GuestThread.blockAll()
         process.signals.executionFailed()
+        process.tools?.goOn()
         buffers.free()
         thread.applyMask()
         return Errno(Int32(truncatingIfNeeded: -result))

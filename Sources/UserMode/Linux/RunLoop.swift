@@ -8,32 +8,42 @@ enum RunLoop {
     /// Returns when the thread has ended.
     static func run(_ thread: GuestThread) {
         let process = thread.process
+        if let debugger = process.debugger { return DebuggedRunLoop.run(thread, debugger) }
         let vcpu = thread.vcpu
         let engine = process.engine
         while true {
             SignalDelivery.deliverPending(thread)
-            switch engine.run(vcpu) {
-            case .systemCall:
-                if !systemCall(thread, process, vcpu) { return }
-            case .interrupted:
-                break
-            case .breakpoint:
-                SignalDelivery.deliverSynchronous(thread, SIGTRAP, 1 /* TRAP_BRKPT */, vcpu.pc)
-            case .illegalInstruction:
-                SignalDelivery.deliverSynchronous(thread, SIGILL, 1 /* ILL_ILLOPC */, vcpu.pc)
-            case .memoryFault:
-                memoryFault(thread, process.memory, vcpu)
-            case .misaligned:
-                SignalDelivery.deliverSynchronous(thread, SIGBUS, 1 /* BUS_ADRALN */, vcpu[UInt64.self, StateHeader.faultAddress])
-            case .fetchFault:
-                fetchFault(thread, process.memory, vcpu)
-            case .instructionFence:
-                process.memory.codeWasFenced(0..<UInt64.max)
-                engine.synchronize(0..<UInt64.max)
-            case .idle:
-                sched_yield()
-            }
+            if !act(on: engine.run(vcpu), thread) { return }
         }
+    }
+
+    /// Does what guest code stopped for. False if the thread has ended.
+    @inline(__always)
+    static func act(on reason: ExitReason, _ thread: GuestThread) -> Bool {
+        let process = thread.process
+        let vcpu = thread.vcpu
+        switch reason {
+        case .systemCall:
+            return systemCall(thread, process, vcpu)
+        case .interrupted:
+            break
+        case .breakpoint:
+            SignalDelivery.deliverSynchronous(thread, SIGTRAP, 1 /* TRAP_BRKPT */, vcpu.pc)
+        case .illegalInstruction:
+            SignalDelivery.deliverSynchronous(thread, SIGILL, 1 /* ILL_ILLOPC */, vcpu.pc)
+        case .memoryFault:
+            memoryFault(thread, process.memory, vcpu)
+        case .misaligned:
+            SignalDelivery.deliverSynchronous(thread, SIGBUS, 1 /* BUS_ADRALN */, vcpu[UInt64.self, StateHeader.faultAddress])
+        case .fetchFault:
+            fetchFault(thread, process.memory, vcpu)
+        case .instructionFence:
+            process.memory.codeWasFenced(0..<UInt64.max)
+            process.engine.synchronize(0..<UInt64.max)
+        case .idle:
+            sched_yield()
+        }
+        return true
     }
 
     /// False if the thread has ended.

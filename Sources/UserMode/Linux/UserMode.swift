@@ -10,7 +10,7 @@ public enum UserMode {
     ///   - arguments: what follows argv[0].
     ///   - only: the name of the one guest wanted (`apus-riscv64`), or nil for whatever the program is.
     public static func run(_ options: UserOptions, program: [UInt8], arguments: [[UInt8]], guests: [UserGuest],
-                           engines: [UserEngine], only: String? = nil) throws(UserModeError) -> Never {
+                           engines: [UserEngine], stepper: MakeStepper, only: String? = nil) throws(UserModeError) -> Never {
         let paths = PathTranslation(root: options.sysroot)
         var launch = try Launch(program: program, arguments: arguments, options: options, paths: paths)
         try launch.resolveScripts(paths)
@@ -18,12 +18,22 @@ public enum UserMode {
         let abi = try guest.makeABI(options.cpu)
         let memory = GuestMemory(layout: try addressLayout(options, guest.model), base: options.guestBase ?? 0)
         let image = try launch.load(into: memory, abi: abi, options: options, paths: paths)
-        let engine = try makeEngine(options, abi.guest, memory, engines)
+        let debugging = options.debugger != nil || options.inheritedSession != nil ? DebuggerTools() : nil
+        let tools = ProgramTools(options, memory)
+        // Breakpoints first: what is behind one does not run.
+        let hooks: [any TranslationHook] = (debugging.map { [$0.breakpoints, $0.watches] } ?? []) + (tools?.hooks ?? [])
+        let engine = try makeEngine(options, hooks.isEmpty ? abi.guest : InstrumentedGuest(abi.guest, hooks: hooks), memory, engines)
         memory.setEngine(engine)
         logPages(options, memory)
 
-        let process = Process(options: options, abi: abi, engine: engine, memory: memory, signals: SignalTable(),
-                              threads: ThreadTable(), paths: paths, image: image)
+        let threads = ThreadTable()
+        let debugger = debugging.map { tools in
+            GuestDebugger(abi: abi, memory: memory, engine: engine,
+                          stepper: stepper(InstrumentedGuest(abi.guest, hooks: [tools.watches]), memory),
+                          tools: tools, table: threads, paths: paths, image: image)
+        }
+        let process = Process(options: options, abi: abi, engine: engine, memory: memory, signals: SignalTable(seesFatal: debugger != nil || options.strace || tools != nil),
+                              threads: threads, paths: paths, image: image, debugger: debugger, tools: tools)
         let vcpu = engine.makeVCPU()
         vcpu[UInt64.self, StateHeader.memoryBase] = memory.base
         abi.start(vcpu, entry: image.start, stack: image.stackPointer)
@@ -31,9 +41,13 @@ public enum UserMode {
         // The program's file is closed: the guest owns all descriptors.
         launch.close()
         let thread = GuestThread.main(process: process, vcpu: vcpu)
+        if let debugger { try debugger.begin(options, thread) }
         RunLoop.run(thread)
         exit(0)
     }
+
+    /// Makes what a debugger steps with.
+    public typealias MakeStepper = @Sendable (any Guest, any CodeSource) -> any SingleStepper
 
     private static func setProcessName(_ name: String) {
         _ = name.withCString { apus_syscall(Int(SYS_prctl), 15 /* PR_SET_NAME */, Int(bitPattern: $0), 0, 0, 0, 0) }

@@ -1,3 +1,4 @@
+import Debugger
 import Translation
 
 /// What the command line and environment say about a user-mode run.
@@ -29,6 +30,15 @@ public struct UserOptions: Sendable {
     public var logFile: String?
     /// The options as given, for passing on to a child that `execve`s another guest program.
     public var passedOn: [String] = []
+    /// `-g`: where a debugger connects, and whether the program waits for it.
+    public var debugger: RemoteAddress?
+    public var waitsForDebugger = true
+    /// The debugger's session of the program that executed this one.
+    public var inheritedSession: String?
+    /// `--count`, `--trace-calls`, `--coverage`.
+    public var counts = false
+    public var tracesCalls = false
+    public var coverage: String?
     public var engineOptions = EngineOptions()
     public init() {}
 }

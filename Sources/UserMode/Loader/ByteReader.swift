@@ -19,6 +19,7 @@ package struct ByteReader: Sendable {
         return value
     }
 
+    package func u8(_ offset: Int) -> UInt8? { integer(offset, 1).map { UInt8(truncatingIfNeeded: $0) } }
     package func u16(_ offset: Int) -> UInt16? { integer(offset, 2).map { UInt16(truncatingIfNeeded: $0) } }
     package func u32(_ offset: Int) -> UInt32? { integer(offset, 4).map { UInt32(truncatingIfNeeded: $0) } }
     package func u64(_ offset: Int) -> UInt64? { integer(offset, 8) }

@@ -31,6 +31,13 @@ package final class ProgramFile: Sendable {
         head = ProgramFile.read(fd, 0, 256) ?? []
     }
 
+    /// Opens `path` for reading only, whether or not it may be run.
+    package convenience init(reading path: [UInt8]) throws(HostError) {
+        let fd = open(path.map { CChar(bitPattern: $0) } + [0], O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { throw HostError(errno) }
+        try self.init(descriptor: fd, name: String(decoding: path, as: UTF8.self))
+    }
+
     /// Takes over `descriptor`, which the kernel opened because the file may be run; it need not be readable by us.
     package init(descriptor: Int32, name: String) throws(HostError) {
         var status = stat()

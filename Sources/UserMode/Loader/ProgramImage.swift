@@ -20,9 +20,11 @@ public final class ProgramImage: Sendable {
     package let signalReturn: UInt64
     /// The pages of the program itself, without its interpreter.
     package let program: Range<UInt64>
+    /// `e_flags` of the program's ELF header.
+    package let elfFlags: UInt32
 
     package init(executable: [UInt8], arguments: [[UInt8]], environment: [[UInt8]], start: UInt64, stack: Range<UInt64>,
-                 initialStack: InitialStack, vdso: UInt64?, signalReturn: UInt64, program: Range<UInt64>) {
+                 initialStack: InitialStack, vdso: UInt64?, signalReturn: UInt64, program: Range<UInt64>, elfFlags: UInt32 = 0) {
         self.executable = executable
         self.arguments = arguments
         self.environment = environment
@@ -35,5 +37,6 @@ public final class ProgramImage: Sendable {
         self.vdso = vdso
         self.signalReturn = signalReturn
         self.program = program
+        self.elfFlags = elfFlags
     }
 }

@@ -104,6 +104,23 @@ public final class GuestMemory: CodeSource, Sendable {
         }
     }
 
+    /// How many of `count` bytes from `address` on lie in the guest's mapped memory, without a hole.
+    package func mappedCount(_ address: UInt64, _ count: Int) -> Int {
+        guard count > 0, address < layout.limit else { return 0 }
+        let wanted = address &+ min(UInt64(count), layout.limit &- address)
+        return state.withLock { state in
+            var reached = address
+            var i = state.map.index(of: address)
+            while reached < wanted, i < state.map.regions.count {
+                let region = state.map.regions[i]
+                guard region.start <= reached, region.kind != .foreign else { break }
+                reached = region.end
+                i &+= 1
+            }
+            return Int(min(reached, wanted) &- address)
+        }
+    }
+
     /// A copy of the map without Apus's own memory: for `/proc/self/maps`.
     package func regions() -> [Region] {
         state.withLock { $0.map.regions.filter { $0.kind != .foreign } }

@@ -40,6 +40,14 @@ struct MemoryMapText {
         return text
     }
 
+    /// The files mapped in the guest's memory.
+    func files() -> [(range: Range<UInt64>, offset: UInt64, path: String)] {
+        pieces(HostFile.read("/proc/self/maps")).compactMap { piece in
+            guard piece.mapping.inode != "0", piece.region.kind == .file else { return nil }
+            return (piece.range, piece.mapping.offset &+ (piece.range.lowerBound &- piece.mapping.start), String(piece.mapping.path))
+        }
+    }
+
     private typealias Piece = (region: Region, mapping: HostMapping, range: Range<UInt64>)
 
     /// The guest's regions cut where the host's mappings end, joined again where only the host saw a border.

@@ -36,7 +36,7 @@ struct ProcText {
             strings(process.image.argumentRange) ?? terminated(process.image.arguments)
         case .environment:
             strings(process.image.environmentRange) ?? terminated(process.image.environment)
-        case .auxiliaryVector: auxiliaryVector()
+        case .auxiliaryVector: Self.auxiliaryVector(process.image, process.abi.dataModel)
         case .status: Array(status().utf8)
         case .processorInformation:
             Array(process.abi.cpuInfo(processors: max(sysconf(Int32(_SC_NPROCESSORS_CONF)), 1)).utf8)
@@ -51,10 +51,9 @@ struct ProcText {
 
     private func terminated(_ strings: [[UInt8]]) -> [UInt8] { strings.reduce(into: []) { $0 += $1 + [0] } }
 
-    private func auxiliaryVector() -> [UInt8] {
-        let model = process.abi.dataModel
+    static func auxiliaryVector(_ image: ProgramImage, _ model: DataModel) -> [UInt8] {
         var bytes: [UInt8] = []
-        for (key, value) in process.image.auxiliary + [(0, 0)] {
+        for (key, value) in image.auxiliary + [(0, 0)] {
             for word in [key, value] {
                 for index in 0..<model.wordSize {
                     let shift = UInt64(model.bigEndian ? model.wordSize - 1 - index : index) * 8

@@ -36,6 +36,7 @@ enum SignalDelivery {
     /// is pending.
     static func deliverPending(_ thread: GuestThread) {
         guard apus_atomic_load_i32(thread.pending) != 0 || thread.interruption != nil || thread.savedMask != nil else { return }
+        if thread.process.death.isUnderWay { thread.process.death.park() }
         repeat {
             apus_atomic_store_i32(thread.pending, 0)
             while let (signal, info) = thread.inbox.take(blocked: thread.signalMask) {
@@ -71,19 +72,44 @@ enum SignalDelivery {
 
     // MARK: One signal
 
+    /// Delivers `signal` on behalf of a debugger, as if it had come from outside.
+    static func inject(_ signal: Int, _ thread: GuestThread) {
+        act(signal, SignalInformation(fault: signal, code: 0, address: 0), thread)
+        GuestThread.blockAll()
+        thread.applyMask()
+    }
+
     private static func force(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) {
+        guard let (signal, info) = intercepted(signal, info, thread) else { return }
         let action = thread.process.signals[signal]
-        if thread.signalMask & SignalNumber.bit(signal) != 0 || action.handler <= 1 { terminateByFault(signal) }
-        deliver(signal, info, thread)
+        if thread.signalMask & SignalNumber.bit(signal) != 0 || action.handler <= 1 {
+            thread.process.systemCalls.noteSignal(signal, info)
+            terminateByFault(signal, info, thread)
+        }
+        act(signal, info, thread)
         GuestThread.blockAll()
         thread.applyMask()
     }
 
     private static func deliver(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) {
+        guard let (signal, info) = intercepted(signal, info, thread) else { return }
+        act(signal, info, thread)
+    }
+
+    /// What a debugger lets become of a signal; nil: nothing.
+    private static func intercepted(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) -> (Int, SignalInformation)? {
+        guard let debugger = thread.process.debugger else { return (signal, info) }
+        let chosen = debugger.intercept(signal, info, thread)
+        if chosen == signal { return (signal, info) }
+        return chosen == 0 ? nil : (chosen, SignalInformation(fault: chosen, code: 0, address: 0))
+    }
+
+    private static func act(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) {
+        thread.process.systemCalls.noteSignal(signal, info)
         let action = thread.process.signals.take(signal)
         if action.isIgnored { return }
         if action.isDefault {
-            defaultAction(signal)
+            defaultAction(signal, info, thread)
             return
         }
         let vcpu = thread.vcpu, abi = thread.process.abi
@@ -105,7 +131,7 @@ enum SignalDelivery {
             alternateStack: (alternate.address, alternate.size, alternate.flags))
         guard abi.pushSignalFrame(vcpu, memory: thread.process.memory, frame: request) else {
             // The kernel's force_sigsegv: a SIGSEGV that cannot be delivered is fatal.
-            if signal == Int(SIGSEGV) { terminateByFault(signal) }
+            if signal == Int(SIGSEGV) { terminateByFault(signal, info, thread) }
             return force(Int(SIGSEGV), SignalInformation(fault: Int(SIGSEGV), code: SignalCode.kernel, address: 0), thread)
         }
         if alternate.flags & AlternateStack.autoDisarm != 0 { thread.alternateStack = AlternateStack() }
@@ -127,33 +153,14 @@ enum SignalDelivery {
         }
     }
 
-    private static func defaultAction(_ signal: Int) {
+    private static func defaultAction(_ signal: Int, _ info: SignalInformation, _ thread: GuestThread) {
         if SignalNumber.isIgnoredByDefault(signal) { return }
         switch Int32(truncatingIfNeeded: signal) {
         case SIGTSTP, SIGTTIN, SIGTTOU:
             // Only if the handler was taken away after the signal had been received; the host kernel stops us.
             directCall(SYS_kill, getpid(), signal)
         default:
-            terminate(signal)
+            terminate(signal, info, thread)
         }
-    }
-
-    /// Ends the process by the `signal` of a fault, and says so: no shell tells a fault of the guest from one of Apus.
-    private static func terminateByFault(_ signal: Int) -> Never {
-        let name = strsignal(Int32(truncatingIfNeeded: signal)).map { String(cString: $0) } ?? "unknown"
-        UserLog.writer(nil)("apus: the program was ended by signal \(signal) (\(name))\n")
-        terminate(signal)
-    }
-
-    /// Ends the process by `signal`, as its parent sees it.
-    static func terminate(_ signal: Int) -> Never {
-        GuestThread.blockAll()
-        let number = Int32(truncatingIfNeeded: signal)
-        apus_signal_action_special(number, 0, 0)
-        apus_signal_mask(1, SignalNumber.bit(signal), nil)
-        directCall(SYS_tgkill, getpid(), directCall(SYS_gettid), number)
-        // Not reached: every signal that gets here is fatal by default.
-        directCall(SYS_exit_group, 128 &+ signal)
-        while true {}
     }
 }

@@ -72,6 +72,20 @@ struct SignalInbox {
         return nil
     }
 
+    /// The value of a SIGTRAP that only makes a thread leave what it is doing.
+    static let kickValue: UInt64 = 0x6b69_636b_6170_7573
+
+    /// Makes thread `tid` leave guest code, or a system call that waits, as a signal would that nobody handles.
+    static func kick(_ tid: Int32) {
+        var info = [UInt8](repeating: 0, count: SignalInformation.size)
+        info.withUnsafeMutableBytes { bytes in
+            bytes.storeBytes(of: SIGTRAP, as: Int32.self)
+            bytes.storeBytes(of: -1 /* SI_QUEUE */, toByteOffset: 8, as: Int32.self)
+            bytes.storeBytes(of: kickValue, toByteOffset: 24, as: UInt64.self)
+            _ = directCall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGTRAP, UnsafeRawPointer(bytes.baseAddress))
+        }
+    }
+
     /// Forgets everything: in a forked child, which inherits no pending signals.
     func clear() {
         apus_atomic_store_i32(signal, 0)
@@ -99,7 +113,10 @@ let hostSignalHandler: apus_signal_handler = { signal, info, ucontext in
         }
         return
     }
-    if synchronous {
+    if synchronous, signal == SIGTRAP, apus_si_code(info) == -1,
+       info.load(fromByteOffset: 24, as: UInt64.self) == SignalInbox.kickValue {
+        // Only the request below.
+    } else if synchronous {
         let index = signal == SIGILL ? 0 : signal == SIGTRAP ? 1 : signal == SIGBUS ? 2 : signal == SIGFPE ? 3 : 4
         let sent = (block + SignalInbox.sentOffset).assumingMemoryBound(to: UInt32.self)
         let bit = UInt32(1) &<< UInt32(truncatingIfNeeded: index)

@@ -40,6 +40,10 @@ struct SignalInformation: Sendable {
         }
     }
 
+    /// The 32 or 64 bits at `offset`.
+    func int(_ offset: Int) -> Int32 { Int32(truncatingIfNeeded: Self.read(bytes, offset, 4, false)) }
+    func word(_ offset: Int) -> UInt64 { Self.read(bytes, offset, 8, false) }
+
     var signal: Int { Int(Int32(truncatingIfNeeded: Self.read(bytes, 0, 4, false))) }
     var code: Int32 { Int32(truncatingIfNeeded: Self.read(bytes, 8, 4, false)) }
 

@@ -2,7 +2,8 @@
 // it can.
 //
 // Guest signal n is host signal n. Default and ignored dispositions are set on the host as they are, so that the host
-// kernel stops, kills, reaps and passes them through exec by itself. A guest handler makes Apus's own host handler be
+// kernel stops, kills, reaps and passes them through exec by itself; but signals whose default leaves a core file come to
+// Apus, for the file is to be the guest's. A guest handler makes Apus's own host handler be
 // installed. The five signals that faults raise (HostFaults.synchronousSignals) always have Apus's handler.
 
 import CHost
@@ -49,12 +50,25 @@ enum SignalNumber {
     }
 }
 
+extension SignalNumber {
+    /// Whether the default action ends the program.
+    static func isFatalByDefault(_ number: Int) -> Bool {
+        switch Int32(truncatingIfNeeded: number) {
+        case SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP: false
+        default: !isIgnoredByDefault(number)
+        }
+    }
+}
+
 /// The dispositions of a process; a vfork child has its own copy.
 final class SignalTable: Sendable {
     private let actions: Locked<[SignalAction]>
+    /// Whether all signals that would end the program come to Apus, to be shown; those that leave a core file do anyway.
+    private let seesFatal: Bool
 
     /// Dispositions as inherited from whoever executed Apus: default or ignored.
-    init() {
+    init(seesFatal: Bool = false) {
+        self.seesFatal = seesFatal
         var inherited = [SignalAction](repeating: SignalAction(), count: SignalNumber.count + 1)
         for number in 1 ... SignalNumber.count {
             var handler: UInt64 = 0, flags: UInt64 = 0, mask: UInt64 = 0
@@ -65,11 +79,19 @@ final class SignalTable: Sendable {
     }
 
     /// A copy for a child process that shares memory with its parent.
-    init(copying other: SignalTable) { actions = Locked(other.actions.withLock { $0 }) }
+    init(copying other: SignalTable) {
+        seesFatal = other.seesFatal
+        actions = Locked(other.actions.withLock { $0 })
+    }
 
     /// Makes Apus the owner of the synchronous signals. Called once, when the first guest thread exists.
     func install() {
-        for signal in HostFaults.synchronousSignals { Self.installHost(Int(signal), SignalAction(handler: 2)) }
+        for signal in HostFaults.synchronousSignals { installHost(Int(signal), SignalAction(handler: 2)) }
+        actions.withLock { actions in
+            for number in 1 ..< actions.count where actions[number].isDefault && (seesFatal || SignalNumber.dumpsCore(number)) {
+                installHost(number, actions[number])
+            }
+        }
     }
 
     /// The action of signal `number`, 1 to 64.
@@ -84,7 +106,7 @@ final class SignalTable: Sendable {
             let action = actions[number]
             if action.flags & SignalAction.resetHandler != 0, action.handler > 1 {
                 actions[number].handler = 0
-                Self.installHost(number, actions[number])
+                installHost(number, actions[number])
             }
             return action
         }
@@ -100,7 +122,7 @@ final class SignalTable: Sendable {
             var new = action
             new.flags &= SignalAction.known
             new.mask &= ~SignalNumber.uncatchable
-            let error = Self.installHost(number, new)
+            let error = installHost(number, new)
             if error < 0 { return (old, error) }
             actions[number] = new
             return (old, 0)
@@ -112,7 +134,7 @@ final class SignalTable: Sendable {
         actions.withLock { actions in
             for number in 1 ..< actions.count where actions[number].handler > 1 {
                 actions[number] = SignalAction()
-                Self.installHost(number, actions[number])
+                installHost(number, actions[number])
             }
         }
     }
@@ -120,7 +142,7 @@ final class SignalTable: Sendable {
     /// Sets the host's disposition of the signal by which the C library changes user ids in all threads: the host's
     /// takes it for itself whenever it starts a first thread, but it is the guest's.
     func reclaimIdentitySignal() {
-        _ = actions.withLock { Self.installHost(Self.identitySignal, $0[Self.identitySignal]) }
+        _ = actions.withLock { installHost(Self.identitySignal, $0[Self.identitySignal]) }
     }
     private static let identitySignal = 33
 
@@ -131,7 +153,7 @@ final class SignalTable: Sendable {
     /// After a failed exec.
     func executionFailed() {
         for signal in HostFaults.synchronousSignals where self[Int(signal)].isIgnored {
-            Self.installHost(Int(signal), SignalAction(handler: 2))
+            installHost(Int(signal), SignalAction(handler: 2))
         }
     }
 
@@ -140,13 +162,14 @@ final class SignalTable: Sendable {
     func didFork() { actions.unlock() }
 
     @discardableResult
-    private static func installHost(_ number: Int, _ action: SignalAction) -> Int64 {
+    private func installHost(_ number: Int, _ action: SignalAction) -> Int64 {
+        guard SignalNumber.uncatchable & SignalNumber.bit(number) == 0 else { return 0 }
         let childFlags = action.flags & (SignalAction.noChildStop | SignalAction.noChildWait)
         let signal = Int32(truncatingIfNeeded: number)
         if SignalNumber.isSynchronous(number) {
             return Int64(HostFaults.installHandler(signal, hostSignalHandler))
         }
-        if action.handler > 1 {
+        if action.handler > 1 || action.isDefault && (seesFatal ? SignalNumber.isFatalByDefault(number) : SignalNumber.dumpsCore(number)) {
             // SA_RESTART lets the host kernel say which interrupted calls may be restarted; see apus_safe_syscall.
             return Int64(HostFaults.installHandler(signal, flags: childFlags | SignalAction.restart, hostSignalHandler))
         }

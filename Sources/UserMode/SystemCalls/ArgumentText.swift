@@ -110,13 +110,7 @@ enum ArgumentText {
         }
     }
 
-    private static let signals = [
-        "0", "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV",
-        "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN",
-        "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
-    ]
-
     private static func signal(_ number: Int32) -> String {
-        signals.indices.contains(Int(number)) ? signals[Int(number)] : String(number)
+        number >= 0 && number < 32 ? SignalText.name(Int(number)) : String(number)
     }
 }

@@ -78,6 +78,7 @@ enum ExecutionCalls {
     }
 
     static func exitGroup(_ call: SystemCall) -> SystemCallResult {
+        call.process.tools?.finish()
         directCall(SYS_exit_group, call.int(0))
         return .threadExit
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Host
 import Synchronization
 
@@ -10,6 +11,24 @@ enum PrivateDescriptors {
         guard descriptor >= 0 else { return }
         descriptors.withLock { $0.append(UInt32(descriptor)) }
         count.add(1, ordering: .relaxed)
+    }
+
+    /// Moves `descriptor` out of the way of the guest's own and makes it private. - Returns: its new number.
+    static func adopt(_ descriptor: Int32) -> Int32 {
+        guard descriptor >= 0 else { return descriptor }
+        let high = fcntl(descriptor, F_DUPFD_CLOEXEC, 512)
+        if high >= 0 { close(descriptor) }
+        add(high >= 0 ? high : descriptor)
+        return high >= 0 ? high : descriptor
+    }
+
+    /// After it was closed.
+    static func remove(_ descriptor: Int32) {
+        descriptors.withLock { list in
+            guard descriptor >= 0, let index = list.firstIndex(of: UInt32(descriptor)) else { return }
+            list.remove(at: index)
+            count.subtract(1, ordering: .relaxed)
+        }
     }
 
     static func contains(_ descriptor: Int32) -> Bool {

@@ -17,6 +17,9 @@ final class SystemCallTrace: Sendable {
         write = UserLog.writer(options.logFile)
     }
 
+    /// A line about something that is no call.
+    func note(_ line: String) { write("\(getpid()) \(line)") }
+
     /// Calls that do not come back to have a result shown.
     private static let leaving: Set<String> = ["exit", "exit_group", "execve", "execveat", "rt_sigreturn"]
     /// Calls whose result is an address.

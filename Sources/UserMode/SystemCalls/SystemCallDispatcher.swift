@@ -51,6 +51,12 @@ final class SystemCallDispatcher: Sendable {
         return row?.handler(call) ?? .error(ENOSYS)
     }
 
+    /// `-strace` shows signals too.
+    func noteSignal(_ signal: Int, _ info: SignalInformation) { trace?.note(SignalText.text(signal, info)) }
+    func noteDeath(_ signal: Int, isDumped: Bool) {
+        trace?.note("+++ killed by \(SignalText.name(signal))\(isDumped ? " (core dumped)" : "") +++\n")
+    }
+
     /// Does the call by its process's dispatcher.
     static func run(_ call: SystemCall) -> SystemCallResult { call.process.systemCalls.run(call) }
 }

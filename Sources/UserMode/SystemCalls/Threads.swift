@@ -37,7 +37,10 @@ enum ThreadCalls {
         if request.has(CloneFlags.vm) {
             // A process that shares memory and runs beside its parent would need thread-local storage of the host's
             // own C library: not supported.
-            return request.has(CloneFlags.vfork) ? Vfork.vfork(call, request) : .error(EINVAL)
+            guard request.has(CloneFlags.vfork) else { return .error(EINVAL) }
+            // See DebuggedFork.
+            if call.process.debugger?.isAttached ?? false { return Fork.fork(call, request.withoutSharing, isVfork: true) }
+            return Vfork.vfork(call, request)
         }
         return Fork.fork(call, request)
     }
@@ -91,6 +94,7 @@ enum ThreadCalls {
 
     static func exit(_ call: SystemCall) -> SystemCallResult {
         let thread = call.thread
+        if call.process.threads.count == 1 { call.process.tools?.finish() }
         thread.end()
         // The first thread of a process has no caller to return to; its exit code may become the process's.
         if thread.tid == getpid() || call.process.threads.count == 0 { directCall(SYS_exit, call.int(0)) }

@@ -30,6 +30,13 @@ struct CloneRequest {
     func has(_ flag: UInt64) -> Bool { flags & flag != 0 }
     var newTLS: UInt64? { has(CloneFlags.setTLS) ? tls : nil }
 
+    /// The same without what parent and child would share.
+    var withoutSharing: CloneRequest {
+        var request = self
+        request.flags &= ~(CloneFlags.vm | CloneFlags.vfork | CloneFlags.signalHandlers)
+        return request
+    }
+
     /// From the registers of `clone`, whose last two arguments stand in the order of the architecture.
     init(clone call: SystemCall) {
         let tlsFirst = call.process.abi.cloneTakesTLSBeforeChildTID

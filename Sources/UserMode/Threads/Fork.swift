@@ -2,7 +2,7 @@
 //
 // Fork. The host's C library forks, so that its own locks are consistent in the child; requests that it has no words
 // for (namespaces, other exit signals) use the raw system call. Whoever forks holds every lock of Apus, in this order:
-// ThreadTable, SignalTable, the engine's, GuestMemory (engines read guest code while they hold theirs), VirtualLimits,
+// ThreadTable, SignalTable, the engine's, the debugger's, GuestMemory (engines read guest code while they hold theirs), VirtualLimits,
 // PrivateDescriptors. Nobody may take them in another order.
 //
 // Vfork. The child runs on Apus's memory while its parent's thread sleeps in the host kernel: it has a host stack and a
@@ -23,6 +23,8 @@ extension Process {
         threads.willFork()
         signals.willFork()
         engine.prepareToFork()
+        debugger?.willFork()
+        tools?.willFork()
         memory.willFork()
         VirtualLimits.willFork()
         PrivateDescriptors.willFork()
@@ -33,6 +35,8 @@ extension Process {
         PrivateDescriptors.didFork()
         VirtualLimits.didFork()
         memory.didFork()
+        tools?.didFork(inChild: pid == 0)
+        debugger?.didFork()
         if pid == 0 { engine.didForkInChild() } else { engine.didForkInParent(childExists: pid > 0) }
         signals.didFork()
         threads.didFork()
@@ -41,7 +45,8 @@ extension Process {
 
 enum Fork {
     /// clone without CLONE_VM.
-    static func fork(_ call: SystemCall, _ request: CloneRequest) -> SystemCallResult {
+    /// - Parameter isVfork: it stands for a vfork, under a debugger.
+    static func fork(_ call: SystemCall, _ request: CloneRequest, isVfork: Bool = false) -> SystemCallResult {
         let process = call.process, thread = call.thread
         GuestThread.blockAll()
         if thread.inbox.isOccupied {
@@ -50,6 +55,7 @@ enum Fork {
             return .restart
         }
         let plain = request.flags & ~CloneFlags.emulated == 0 && request.exitSignal == SIGCHLD
+        let gate = process.debugger?.prepareFork(isVfork: isVfork)
         process.willFork()
         let pid: Int64
         if plain {
@@ -61,10 +67,12 @@ enum Fork {
         }
         if pid == 0 {
             becomeChild(process, thread, request)
+            process.debugger?.becomeChild(thread, gate)
             return .registersReplaced
         }
         process.didFork(pid)
         thread.applyMask()
+        if let gate { process.debugger?.didFork(thread, child: Int32(truncatingIfNeeded: pid), gate, request) }
         guard pid > 0 else { return .value(pid) }
         if request.has(CloneFlags.parentSetTID) {
             _ = thread.write(tid: Int32(truncatingIfNeeded: pid), at: request.parentTID, process.memory)

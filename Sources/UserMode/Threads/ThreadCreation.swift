@@ -26,6 +26,7 @@ private final class ThreadStart: @unchecked Sendable {
         let memory = thread.process.memory
         thread.tid = Int32(truncatingIfNeeded: directCall(SYS_gettid))
         thread.process.threads.insert(thread)
+        thread.process.debugger?.register(thread)
         if request.has(CloneFlags.parentSetTID) { _ = thread.write(tid: thread.tid, at: request.parentTID, memory) }
         if request.has(CloneFlags.childSetTID) { _ = thread.write(tid: thread.tid, at: request.childTID, memory) }
         if request.has(CloneFlags.childClearTID) { thread.clearChildTID = request.childTID }
@@ -97,6 +98,7 @@ extension GuestThread {
             directCall(SYS_futex, process.memory.host(clearChildTID), FutexOperation.wake, 1)
         }
         process.threads.remove(self)
+        process.debugger?.forget(self)
         HostFaults.releaseThread()
     }
 }
