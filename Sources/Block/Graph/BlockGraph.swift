@@ -234,6 +234,7 @@ extension Node {
     /// Takes the locks that the user of this file needs: what it does, and what it lets others do.
     /// - Parameter holdsMetadata: others must not write to a file whose structure is kept in memory here.
     func lock(holdsMetadata: Bool) throws(BlockError) {
+        if let filter = storage as? any FilterStorage { return try filter.file.lock(holdsMetadata: holdsMetadata) }
         guard let lockable = storage as? any LockableStorage else { return }
         var using: Permissions = .consistentRead
         if access.writable { using.formUnion(holdsMetadata ? [.write, .resize] : [.write]) }

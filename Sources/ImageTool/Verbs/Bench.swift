@@ -41,7 +41,7 @@ enum BenchVerb: Verb {
         let node = try tool.open(name, format: arguments.value("format"), access, try tool.graph(arguments), arguments)
         if !arguments.isQuiet {
             tool.say("Sending \(count) \(writes ? "write" : "read") requests, \(size) bytes each, \(depth) in parallel (starting at offset \(offset), step size \(step == 0 ? size : step))\n")
-            if interval > 0 { tool.say("Sending flush every \(interval) \(arguments.has("no-drain") ? "" : "")requests\n") }
+            if interval > 0 { tool.say("Sending flush every \(interval) requests\n") }
         }
         let seconds = try tool.closing([node]) { () throws(BlockError) -> Double in
             let length = try node.length()
