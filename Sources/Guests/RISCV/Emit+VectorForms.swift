@@ -36,6 +36,8 @@ extension Emit {
         let immediate: Int
         switch operation {
         case .load, .store, .loadFaultFirst: immediate = instruction.segments
+        case .loadWhole, .storeWhole, .moveWhole: immediate = 0
+        case .copy where instruction.hasVectorOperand: immediate = 1
         case .sll, .srl, .sra, .nsrl, .nsra, .slidedown: immediate = instruction.vs1
         default: immediate = Int((Int32(bitPattern: i.bits) &<< 12) &>> 27)
         }
