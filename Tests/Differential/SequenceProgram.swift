@@ -25,7 +25,11 @@ struct SequenceProgram {
         random = Random(state: seed)
         let unwanted: Set<String> = ["ecall", "ebreak", "c.ebreak", "jal", "jalr", "c.j", "c.jr", "c.jalr", "wrs.nto", "wrs.sto",
                                      "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "auipc", "c.addi16sp"]
-        pool = InstructionCatalogue.entries.filter { !unwanted.contains($0.mnemonic) && $0.extensions.isDisjoint(with: .vectors) }
+        // An SC of another width than its LR may succeed or fail (docs/differences.md): one width a program.
+        let otherWidth: Set<String> = random.next() & 1 == 0 ? ["lr.w", "sc.w"] : ["lr.d", "sc.d"]
+        pool = InstructionCatalogue.entries.filter {
+            !unwanted.contains($0.mnemonic) && !otherWidth.contains($0.mnemonic) && $0.extensions.isDisjoint(with: .vectors)
+        }
     }
 
     private mutating func below(_ limit: Int) -> Int { Int(random.next() % UInt64(limit)) }

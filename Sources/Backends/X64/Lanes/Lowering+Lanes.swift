@@ -31,6 +31,7 @@ extension Lowering {
         let firstCold = cold.count
         leaveLanes(.ne)
         laneHelper = next
+        storesMayBePending = true
         emitLanes(lanes)
         // Every way out of line comes back here; the first is the guard's.
         noteColdLanes(from: firstCold, op: index, scalar: scalarForHelper?.rawValue ?? Placement.none, resume: a.cursor)
