@@ -6,6 +6,8 @@
 // ends without lanes, the helper does the instruction: so a form is never needed and adds no meaning.
 
 extension StateSlots {
+    /// UInt64: how many lanes are active where not all are.
+    public static let laneLength: Int32 = 8192
     /// UInt64: what forms compare; see `LaneForm.mode`.
     public static let laneMode: Int32 = 8224
     /// UInt64: where a form with a scalar result leaves it.
@@ -72,7 +74,8 @@ public struct LaneForm: Sendable, Equatable {
     ///   - laneShift: log₂ of the lane's bytes, of the narrow lane where there are two.
     ///   - groupShift: log₂ of the bytes of a group of such lanes.
     ///   - d, x, y: state offsets of groups, multiples of 8.
-    ///   - immediate: the second source, −16 to 31.
+    ///   - immediate: the second source, −16 to 31; of loads and stores how many fields a segment has, 0 for whole registers;
+    ///     of copies of a group 0 for whole registers.
     ///   - mode: the six bits that `StateSlots.laneMode` holds, beside bit 8.
     public init(_ operation: LaneOperation, laneShift: Int, groupShift: Int, d: Int32, x: Int32, y: Int32, second: Second, immediate: Int = 0,
                 mode: UInt64) {
@@ -91,8 +94,18 @@ public struct LaneForm: Sendable, Equatable {
     public var immediate: Int { Int(rawValue &>> 50 & 63) &- 16 }
     /// The word to compare: the vector type's bits, and bit 8: all elements are active.
     public var mode: Int32 { Int32(rawValue &>> 56 & 63) | 0x100 }
+    /// A load, store or copy of whole registers, however many elements are active.
+    public var isWhole: Bool {
+        switch operation {
+        case .load, .store: immediate == 0
+        case .copy: second == .group && immediate == 0
+        default: false
+        }
+    }
     public var groupBytes: Int { 1 &<< groupShift }
     public var laneBytes: Int { 1 &<< laneShift }
+    /// The word where fewer elements are active, from the first on: with care for those behind, forms hold then too.
+    public var partialMode: Int32 { mode & 0xff }
     /// Lanes of a group.
     public var count: Int { 1 &<< max(groupShift &- laneShift, 0) }
 }

@@ -36,6 +36,8 @@ extension Emit {
         let immediate: Int
         switch operation {
         case .load, .store, .loadFaultFirst: immediate = instruction.segments
+        case .loadWhole, .storeWhole, .moveWhole: immediate = 0
+        case .copy where instruction.hasVectorOperand: immediate = 1
         case .sll, .srl, .sra, .nsrl, .nsra, .slidedown: immediate = instruction.vs1
         default: immediate = Int((Int32(bitPattern: i.bits) &<< 12) &>> 27)
         }
@@ -43,7 +45,7 @@ extension Emit {
         var y = operation == .moveWhole ? instruction.vs2 : instruction.vs1, kind = code
         if code == .load || code == .store, operation != .loadWhole, operation != .storeWhole, instruction.segments > 1 {
             kind = code == .load ? .loadSegments : .storeSegments
-            y = instruction.vd &+ max(1, 1 &<< (group &- shift))
+            y = instruction.vd &+ (1 &<< max(0, group &- shift))
         }
         let form = LaneForm(kind, laneShift: lane, groupShift: group, d: RISCVState.vector(instruction.vd, shift), x: RISCVState.vector(x, shift),
                             y: RISCVState.vector(y, shift), second: second, immediate: immediate, mode: mode & VectorMode.typeMask)

@@ -28,6 +28,8 @@ struct Trampolines: BitwiseCopyable {
     var slowLanes: UInt64 = 0
     /// The constants of lane code (`LaneTable`).
     var laneTables: UInt64 = 0
+    /// Behind 256 bytes of ones, before as many zeros: masks of what lies before an element.
+    var laneTail: UInt64 = 0
     /// Where each of the two begins to look for an interrupt request, on its way back.
     var helperCheck: UInt64 = 0
     var slowFloatCheck: UInt64 = 0
@@ -60,6 +62,8 @@ struct TrampolineWriter {
         t.laneTables = a.here
         for value in LaneTable.bytes { byte(value) }
         for value in SegmentShuffle.bytes { byte(value) }
+        t.laneTail = a.here &+ 256
+        for index in 0 ..< 544 { byte(index < 256 ? 0xFF : 0) }
         a.align(to: 16)
 
         t.enter = a.here

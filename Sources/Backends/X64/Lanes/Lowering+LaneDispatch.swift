@@ -12,7 +12,7 @@ extension Lowering {
         case .copy, .add, .sub, .reverseSub, .and, .or, .xor, .merge: return true
         case .minS, .minU, .maxS, .maxU: return lane < 3
         case .mul, .multiplyAdd, .multiplySub, .multiplyAddToX, .multiplySubFromX:
-            return (lane == 1 || lane == 2) && !(isMasked && operation != .mul)
+            return lane == 1 || lane == 2
         case .shl, .shrU, .shrS:
             if form.second == .group { return lane == 2 || lane == 3 && operation != .shrS }
             if lane == 0 { return form.second == .immediate && operation != .shrS }
@@ -21,7 +21,7 @@ extension Lowering {
         case .lessU, .lessEqualU, .greaterU: return form.count <= 64 && lane < 3
         case .wideAddS, .wideAddU, .wideSubS, .wideSubU, .wideAddSW, .wideAddUW, .wideSubSW, .wideSubUW, .wideMulS, .wideMulU:
             return form.groupBytes <= 128
-        case .wideMultiplyAddS, .wideMultiplyAddU: return form.groupBytes <= 128 && !isMasked
+        case .wideMultiplyAddS, .wideMultiplyAddU: return form.groupBytes <= 128
         case .extendS2, .extendU2, .extendS4, .extendU4, .extendS8, .extendU8: return true
         case .narrowShrU: return form.second != .group && form.groupBytes <= 128
         case .narrowShrS:
@@ -49,6 +49,18 @@ extension Lowering {
         case .intToFloat, .floatToInt, .floatToIntTruncating: return lane == 2 && !isMasked
         case .floatToWide, .floatToNarrow: return lane == 2 && !isMasked && form.groupBytes <= 128
         case .fsumAll: return lane >= 2 && !isMasked && form.groupBytes >= 8 && form.groupBytes <= 64
+        }
+    }
+
+    /// Of those, which it can do where only the first lanes are active.
+    static func isSupportedPartially(_ form: LaneForm, _ operation: LaneOperation, isMasked: Bool) -> Bool {
+        switch operation {
+        case .load, .store: return !isMasked
+        case .moveToInteger, .moveToFloat: return true
+        case .countMask, .firstInMask, .maskAnd, .maskOr, .maskXor, .maskAndNot, .maskOrNot, .maskNand, .maskNor, .maskXnor:
+            return form.count <= 64
+        case .loadSegments, .storeSegments, .slideDown, .slideDownOne, .slideUpOne, .fsumAll, .floatToWide, .floatToNarrow: return false
+        default: return isSupported(form, operation, isMasked: true)
         }
     }
 

@@ -15,6 +15,7 @@ extension Lowering {
         let chunk = Lanes.chunk(form.groupBytes), length = Self.length(chunk)
         if lanes.isScalar { broadcastSecond(lanes, laneShift: lane) }
         checkOperands(lanes, chunk, length)
+        prepareTail(lanes, laneShift: lane)
         for position in stride(from: 0, to: form.groupBytes, by: chunk) {
             let here = Int32(truncatingIfNeeded: position)
             loadChunk(Lanes.r, form.x + here, chunk)
@@ -25,7 +26,7 @@ extension Lowering {
             }
             if lanes.isMasked, isArithmetic(lanes.operation) {
                 // Inactive lanes compute 0 with 0, which raises nothing.
-                expandMask(lanes, Lanes.m, laneShift: lane, chunk: chunk, at: position)
+                activeLanes(lanes, Lanes.m, laneShift: lane, chunk: chunk, at: position)
                 a.avx(.vpand, Lanes.r, Lanes.r, Lanes.m, length)
                 a.avx(.vpand, Lanes.v, y, Lanes.m, length)
                 y = Lanes.v

@@ -6,12 +6,18 @@ extension Lowering {
     mutating func emitLaneReduction(_ lanes: Lanes) {
         let form = lanes.form, lane = form.laneShift
         guard let op = Self.reduction(lanes.operation, lane) else { return }
+        if lanes.isPartial {
+            // Without elements nothing is written.
+            a.alu(.cmp, .b64, Self.mem(StateSlots.laneLength), imm: 0)
+            leaveLanes(.e)
+        }
+        prepareTail(lanes, laneShift: lane)
         for position in stride(from: 0, to: form.groupBytes, by: 16) {
             let here = form.x + Int32(truncatingIfNeeded: position)
             let target = position == 0 ? Lanes.r : Lanes.v
             loadChunk(target, here, 16)
             if lanes.isMasked {
-                expandMask(lanes, Lanes.m, laneShift: lane, chunk: 16, at: position)
+                activeLanes(lanes, Lanes.m, laneShift: lane, chunk: 16, at: position)
                 a.avx(.vpand, target, target, Lanes.m)
             }
             if position > 0 { a.avx(op, Lanes.r, Lanes.r, Lanes.v) }

@@ -12,6 +12,9 @@ extension Lowering {
             a.alu(.add, .b64, lanes.t1, base)
             base = lanes.t1
         }
+        if lanes.isPartial {
+            return lanes.operation == .load ? loadPartial(lanes, base) : storePartial(lanes, base)
+        }
         // Up to four chunks in flight: loads before stores, so that nothing waits.
         var position = 0, number = 0
         while position < form.groupBytes {
@@ -26,6 +29,55 @@ extension Lowering {
             }
             position += chunk
             number += 1
+        }
+    }
+
+    /// A load of fewer lanes than the group has: whole chunks, if they lie on one page with the first byte.
+    private mutating func loadPartial(_ lanes: Lanes, _ base: GPR) {
+        let form = lanes.form, chunk = Lanes.chunk(form.groupBytes)
+        a.mov(.b32, lanes.t2, base)
+        a.alu(.and, .b32, lanes.t2, imm: 4095)
+        a.alu(.cmp, .b32, lanes.t2, imm: Int32(4096 - form.groupBytes))
+        leaveLanes(.a)
+        // No lane at all: nothing may be read.
+        a.alu(.cmp, .b64, Self.mem(StateSlots.laneLength), imm: 0)
+        leaveLanes(.e)
+        if base == lanes.t1 { a.mov(.b64, lanes.t2, base) }
+        let address = base == lanes.t1 ? lanes.t2 : base
+        prepareTail(lanes, laneShift: form.laneShift)
+        for position in stride(from: 0, to: form.groupBytes, by: chunk) {
+            loadChunk(Lanes.r, .base(address, Int32(truncatingIfNeeded: position)), chunk)
+            finishChunk(lanes, Lanes.r, laneShift: form.laneShift, chunk: chunk, at: position)
+        }
+    }
+
+    /// A store of fewer lanes than the group has: a piece for each power of two in their number.
+    private mutating func storePartial(_ lanes: Lanes, _ base: GPR) {
+        let form = lanes.form
+        // t3: the place in memory; t2: the bytes; t1: the place in the state.
+        a.mov(.b64, lanes.t3, base)
+        a.mov(.b64, lanes.t2, Self.mem(StateSlots.laneLength))
+        if form.laneShift > 0 { a.shift(.shl, .b64, lanes.t2, UInt8(form.laneShift)) }
+        a.lea(.b64, lanes.t1, Self.mem(form.d))
+        for size in [128, 64, 32, 16, 8, 4, 2, 1] where size < form.groupBytes && size >= form.laneBytes {
+            // The bits of the length say which sizes are needed.
+            a.test(.b32, lanes.t2, imm: Int32(size))
+            let skip = a.jccForward(.e)
+            if size >= 16 {
+                for position in stride(from: 0, to: size, by: Lanes.chunk(size)) {
+                    loadChunk(Lanes.r, .base(lanes.t1, Int32(position)), Lanes.chunk(size))
+                    storeChunk(.base(lanes.t3, Int32(position)), Lanes.r, Lanes.chunk(size))
+                }
+            } else if size >= 4 {
+                loadChunk(Lanes.r, .base(lanes.t1), size)
+                storeChunk(.base(lanes.t3), Lanes.r, size)
+            } else {
+                loadChunk(Lanes.r, .base(lanes.t1), 4)
+                a.vpextr(size == 2 ? .b16 : .b8, .base(lanes.t3), Lanes.r, lane: 0)
+            }
+            a.alu(.add, .b64, lanes.t1, imm: Int32(size))
+            a.alu(.add, .b64, lanes.t3, imm: Int32(size))
+            a.bind(skip)
         }
     }
 
@@ -64,6 +116,7 @@ extension Lowering {
         let form = lanes.form, lane = form.laneShift, chunk = Lanes.chunk(form.groupBytes), length = Self.length(chunk)
         let isShift = lanes.operation == .shl || lanes.operation == .shrU || lanes.operation == .shrS
         if isShift { prepareShift(lanes) } else if lanes.isScalar { broadcastSecond(lanes, laneShift: lane) }
+        prepareTail(lanes, laneShift: lane)
         for position in stride(from: 0, to: form.groupBytes, by: chunk) {
             let here = Int32(truncatingIfNeeded: position)
             // The second source: memory of the group, or the scalar.
@@ -84,6 +137,11 @@ extension Lowering {
                 loadChunk(Lanes.r, form.x + here, chunk)
                 expandMask(lanes, Lanes.m, laneShift: lane, chunk: chunk, at: position)
                 a.avx(.vpblendvb, Lanes.r, Lanes.r, y, mask: Lanes.m, length)
+                if lanes.isPartial {
+                    loadChunk(Lanes.m, .base(lanes.t3, here), chunk)
+                    loadChunk(Lanes.v, form.d + here, chunk)
+                    a.avx(.vpblendvb, Lanes.r, Lanes.v, Lanes.r, mask: Lanes.m, length)
+                }
                 storeChunk(form.d + here, Lanes.r, chunk)
                 continue
             case .multiplyAdd, .multiplySub, .multiplyAddToX, .multiplySubFromX:

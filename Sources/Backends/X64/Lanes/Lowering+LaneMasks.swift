@@ -15,11 +15,19 @@ extension Lowering {
         }
     }
 
+    /// Bit i of t1: whether element i is active. Uses t3.
+    private mutating func activeBits(_ lanes: Lanes, masked: Bool, _ count: Int) {
+        if masked, lanes.mask != 0 { loadMask(lanes.t1, lanes.mask, count) } else { a.movImmediate(lanes.t1, Self.maskBits(count)) }
+        guard lanes.isPartial else { return }
+        a.mov(.b64, lanes.t3, Self.mem(StateSlots.laneLength))
+        a.bzhi(.b64, lanes.t1, lanes.t1, lanes.t3)
+    }
+
     /// Stores the low bits of `bits` as the mask at d, where the form's mask operand lets it.
     private mutating func storeMask(_ lanes: Lanes, _ bits: GPR, _ count: Int, masked: Bool) {
         let size = Self.size(count), d = lanes.form.d
-        if masked || count < 8 {
-            if masked { loadMask(lanes.t1, lanes.mask, count) } else { a.movImmediate(lanes.t1, Self.maskBits(count)) }
+        if masked || count < 8 || lanes.isPartial {
+            activeBits(lanes, masked: masked, count)
             if masked, count < 8 { a.alu(.and, .b32, lanes.t1, imm: Int32(Self.maskBits(count))) }
             a.alu(.and, .b64, bits, lanes.t1)
             loadMask(lanes.t3, d, count)
@@ -110,7 +118,7 @@ extension Lowering {
         switch lanes.operation {
         case .countMask, .firstInMask:
             if lanes.isMasked {
-                loadMask(lanes.t1, lanes.mask, count)
+                activeBits(lanes, masked: true, count)
                 a.alu(.and, .b64, lanes.t2, lanes.t1)
             }
             if count < 8 { a.alu(.and, .b32, lanes.t2, imm: Int32(Self.maskBits(count))) }

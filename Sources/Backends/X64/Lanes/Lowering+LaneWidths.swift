@@ -28,6 +28,7 @@ extension Lowering {
         }
         guard let op = Self.widening(lane - steps, lane, signed: signed) else { return }
         let chunk = Lanes.chunk(form.groupBytes)
+        prepareTail(lanes, laneShift: lane)
         for position in stride(from: 0, to: form.groupBytes, by: chunk) {
             a.avx(op, Lanes.r, Self.mem(form.x + Int32(truncatingIfNeeded: position >> steps)), Self.length(chunk))
             finishChunk(lanes, Lanes.r, laneShift: lane, chunk: chunk, at: position)
@@ -48,6 +49,7 @@ extension Lowering {
             if signed { a.movsx(.b64, lanes.t1, scalar, from: size) } else if size == .b32 { a.mov(.b32, lanes.t1, scalar) } else { a.movzx(lanes.t1, scalar, from: size) }
             broadcast(Lanes.s, lanes.t1, laneShift: wide)
         }
+        prepareTail(lanes, laneShift: wide)
         let product: AVX3 = lane == 0 ? .vpmullw : lane == 1 ? .vpmulld : signed ? .vpmuldq : .vpmuludq
         let sum: AVX3 = lane == 0 ? .vpaddw : lane == 1 ? .vpaddd : .vpaddq
         let difference: AVX3 = lane == 0 ? .vpsubw : lane == 1 ? .vpsubd : .vpsubq
@@ -82,6 +84,7 @@ extension Lowering {
             a.alu(.and, .b32, lanes.t1, imm: Int32(wideBits - 1))
             a.vmovd(Lanes.s, lanes.t1)
         }
+        prepareTail(lanes, laneShift: lane)
         for position in stride(from: 0, to: bytes, by: chunk) {
             loadChunk(Lanes.r, form.x + Int32(truncatingIfNeeded: position), chunk)
             if lanes.scalar != nil {

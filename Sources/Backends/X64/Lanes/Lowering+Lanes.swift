@@ -32,15 +32,20 @@ extension Lowering {
         let firstCold = cold.count
         leaveLanes(.ne)
         laneHelper = next
+        storesMayBePending = true
         emitLanes(lanes)
-        // Every way out of line comes back here.
-        for entry in firstCold ..< cold.count {
-            cold.base[entry].resume = a.cursor
-            cold.base[entry].x = scalarForHelper?.rawValue ?? Placement.none
-            cold.base[entry].imm = Int64(bitPattern: constantValue(helper.a))
-            cold.base[entry].aux = UInt16(truncatingIfNeeded: helper.imm)
-        }
+        // Every way out of line comes back here; the first is the guard's.
+        noteColdLanes(from: firstCold, op: index, scalar: scalarForHelper?.rawValue ?? Placement.none, resume: a.cursor)
+        if firstCold < cold.count { cold.base[firstCold].aux = 1 }
         places.locked = 0
+    }
+
+    private mutating func noteColdLanes(from first: Int, op: Int, scalar: UInt8, resume: UnsafeMutablePointer<UInt8>) {
+        for entry in first ..< cold.count {
+            cold.base[entry].resume = resume
+            cold.base[entry].x = scalar
+            cold.base[entry].imm = Int64(op)
+        }
     }
 
     /// Goes to the helper if `condition` holds.
@@ -51,16 +56,21 @@ extension Lowering {
         cold.append(code)
     }
 
-    /// Calls the helper and comes back behind the instruction, or leaves as it says.
+    /// Calls the helper and comes back behind the instruction, or leaves as it says. Where the guard failed because not all
+    /// elements are active, the form is tried with a mask for the tail first.
     mutating func writeColdLanes(_ code: ColdCode) {
         bind(code)
         // Nothing has been done of the instruction: a signal may stop the vCPU here.
         boundaries.append(Boundary(offset: UInt32(truncatingIfNeeded: a.cursor - entry), pc: code.pc))
+        let number = Int(truncatingIfNeeded: code.imm), helper = ops[number &+ 1]
+        if code.aux == 1 { writePartialLanes(code, ops[number]) }
         if code.x != Placement.none { a.mov(.b64, Self.mem(BackendState.argument + 8), GPR(rawValue: code.x)) }
-        a.movImmediate(.rax, UInt64(bitPattern: code.imm))
-        a.mov(.b64, Self.mem(BackendState.argument), .rax)
+        // The scalar stays in its register, where later instructions may look for it.
+        let other: GPR = code.x == GPR.rax.rawValue ? .rcx : .rax
+        a.movImmediate(other, constantValue(helper.a))
+        a.mov(.b64, Self.mem(BackendState.argument), other)
         a.mov(.b64, Self.mem(BackendState.argument + 16), imm: 0)
-        a.mov(.b32, Self.mem(BackendState.slowDescriptor), imm: Int32(code.aux))
+        a.mov(.b32, Self.mem(BackendState.slowDescriptor), imm: Int32(truncatingIfNeeded: helper.imm))
         a.call(trampolines.slowLanes)
         a.alu(.cmp, .b64, Self.mem(BackendState.argument), imm: 0)
         a.jcc(.e, executable(code.resume))
@@ -69,6 +79,35 @@ extension Lowering {
         a.lea(.b64, .rax, .base(.rax, -1))
         a.shift(.shl, .b64, .rax, 8)
         a.jmp(trampolines.exit)
+    }
+
+    /// The form for a length less than the greatest, if there is one and this is the case.
+    private mutating func writePartialLanes(_ code: ColdCode, _ op: Op) {
+        let form = LaneForm(rawValue: op.imm)
+        guard let operation = form.operation, Self.isSupportedPartially(form, operation, isMasked: op.aux != 0) else { return }
+        a.alu(.cmp, .b32, Self.mem(StateSlots.laneMode), imm: form.partialMode)
+        let other = a.jccForward(.ne)
+        var lanes = Lanes(form: form, operation: operation, mask: Int32(op.aux) &* 8)
+        lanes.isPartial = !form.isWhole
+        let free = HostRegisters.integerScratch.filter { $0.rawValue != code.x }
+        (lanes.t1, lanes.t2, lanes.t3) = (free[0], free[1], free[2])
+        if form.second == .integer || form.second == .float { lanes.scalar = GPR(rawValue: code.x) }
+        let first = cold.count, outer = guestPC
+        guestPC = code.pc
+        emitLanes(lanes)
+        guestPC = outer
+        noteColdLanes(from: first, op: Int(truncatingIfNeeded: code.imm), scalar: code.x, resume: code.resume)
+        a.jmp(executable(code.resume))
+        a.bind(other)
+    }
+
+    /// Lanes of a partial form: points `t3` so that `t3` + position holds the tail's mask.
+    mutating func prepareTail(_ lanes: Lanes, laneShift: Int) {
+        guard lanes.isPartial else { return }
+        a.movImmediate(lanes.t3, trampolines.laneTail)
+        a.mov(.b64, lanes.t1, Self.mem(StateSlots.laneLength))
+        if laneShift > 0 { a.shift(.shl, .b64, lanes.t1, UInt8(laneShift)) }
+        a.alu(.sub, .b64, lanes.t3, lanes.t1)
     }
 
     // MARK: words
@@ -100,6 +139,14 @@ extension Lowering {
 
     static func length(_ bytes: Int) -> VectorLength { bytes == 32 ? .bits256 : .bits128 }
 
+    /// All ones in the active lanes of a chunk; `target` is the only register it uses.
+    mutating func activeLanes(_ lanes: Lanes, _ target: XMM, laneShift: Int, chunk: Int, at position: Int) {
+        let tail = Mem.base(lanes.t3, Int32(truncatingIfNeeded: position))
+        guard lanes.mask != 0 else { return loadChunk(target, tail, chunk) }
+        expandMask(lanes, target, laneShift: laneShift, chunk: chunk, at: position)
+        if lanes.isPartial { a.avx(.vpand, target, target, tail, Self.length(chunk)) }
+    }
+
     /// All ones in the lanes of a chunk whose mask bits are set; `target` is the only register it uses.
     mutating func expandMask(_ lanes: Lanes, _ target: XMM, laneShift: Int, chunk: Int, at position: Int) {
         let first = position >> laneShift
@@ -130,7 +177,7 @@ extension Lowering {
     mutating func finishChunk(_ lanes: Lanes, _ result: XMM, laneShift: Int, chunk: Int, at position: Int) {
         let offset = lanes.form.d + Int32(truncatingIfNeeded: position)
         if lanes.isMasked {
-            expandMask(lanes, Lanes.m, laneShift: laneShift, chunk: chunk, at: position)
+            activeLanes(lanes, Lanes.m, laneShift: laneShift, chunk: chunk, at: position)
             loadChunk(Lanes.v, offset, chunk)
             a.avx(.vpblendvb, result, Lanes.v, result, mask: Lanes.m, Self.length(chunk))
         }
@@ -187,7 +234,10 @@ struct Lanes {
     /// Result and first source; second source or temporary; mask or temporary; the scalar in every lane.
     static let r = XMM(0), v = XMM(1), m = XMM(2), s = XMM(3)
 
-    var isMasked: Bool { mask != 0 }
+    /// Only the first lanes are active.
+    var isPartial = false
+    /// Not all lanes are active.
+    var isMasked: Bool { mask != 0 || isPartial }
     var isScalar: Bool { form.second != .group && form.second != .none }
 
     init(form: LaneForm, operation: LaneOperation, mask: Int32) {

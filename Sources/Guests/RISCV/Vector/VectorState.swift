@@ -7,7 +7,7 @@ import Translation
 
 extension RISCVState {
     /// UInt64 each: the CSRs `vl`, `vstart`, `vtype`, and `vcsr` (vxsat in bit 0, vxrm in bits 2:1).
-    public static let vectorLength: Int32 = 8192
+    public static let vectorLength = StateSlots.laneLength
     public static let vectorStart: Int32 = 8200
     public static let vectorType: Int32 = 8208
     public static let vectorControl: Int32 = 8216

@@ -110,7 +110,9 @@ extension VectorUnit {
             }
             var address = scalar &+ (isIndexed ? offset(index) : step &* UInt64(truncatingIfNeeded: index))
             // A segment that a fault cuts off leaves nothing behind.
-            if operation == .loadFaultFirst, index > 0, !isReadable(address, fields, shift) { return shorten(to: index) }
+            if operation == .loadFaultFirst, let field = unreadable(address, fields, shift) {
+                return index > 0 ? shorten(to: index) : fault(address &+ UInt64(truncatingIfNeeded: field &<< shift), bytes, index)
+            }
             for field in 0 ..< fields {
                 let element = base + (field &* distance &+ index &<< shift)
                 if !transfer(element, address, bytes, isLoad: isLoad) {
@@ -132,13 +134,13 @@ extension VectorUnit {
         }
     }
 
-    private func isReadable(_ address: UInt64, _ fields: Int, _ shift: Int) -> Bool {
+    /// The first field of a segment that cannot be read.
+    private func unreadable(_ address: UInt64, _ fields: Int, _ shift: Int) -> Int? {
         var failed: Int32 = 0
-        for field in 0 ..< fields {
+        return (0 ..< fields).first { field in
             _ = apus_guarded_load(host(address &+ UInt64(truncatingIfNeeded: field &<< shift)), Int32(1 &<< shift), &failed)
-            if failed != 0 { return false }
+            return failed != 0
         }
-        return true
     }
 
     private func shorten(to count: Int) {
