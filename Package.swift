@@ -18,7 +18,7 @@ let package = Package(
                 path: "Sources/Backends/Interpreter"),
         .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
                 path: "Sources/Backends/X64"),
-        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat"], path: "Sources/Guests/RISCV"),
+        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "CHost"], path: "Sources/Guests/RISCV"),
         .target(name: "UserMode", dependencies: ["RISCV", "Translation", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation"]),
         .executableTarget(name: "apus", dependencies: [

@@ -28,9 +28,9 @@ final class CaseEngine {
 
     enum Choice: String, CaseIterable { case plain = "interpreter-plain", interpreter, x64 }
 
-    init?(_ choice: Choice) {
+    init?(_ choice: Choice, model: String = "max") {
         guard let slot = CaseEngine.page(CaseLayout.slot), let scratch = CaseEngine.page(CaseLayout.scratch),
-              let engine = CaseEngine.make(choice, SlotCode()) else { return nil }
+              let engine = CaseEngine.make(choice, SlotCode(), model: model) else { return nil }
         self.slot = slot.assumingMemoryBound(to: UInt32.self)
         self.scratch = scratch.assumingMemoryBound(to: UInt64.self)
         name = choice.rawValue
@@ -38,9 +38,9 @@ final class CaseEngine {
         vcpu = engine.makeVCPU()
     }
 
-    /// An engine for the guest with every extension.
-    static func make(_ choice: Choice, _ source: any CodeSource) -> (any Engine)? {
-        guard let model = try? CPUModel(parsing: "max") else { return nil }
+    /// An engine for a guest with the extensions of `model`.
+    static func make(_ choice: Choice, _ source: any CodeSource, model: String = "max") -> (any Engine)? {
+        guard let model = try? CPUModel(parsing: model) else { return nil }
         var options = EngineOptions()
         options.optimize = choice != .plain
         options.codeCacheBytes = 16 << 20
@@ -80,6 +80,7 @@ final class CaseEngine {
         for index in 0 ..< 32 { scratch[index] = before.scratch(index) }
         RISCVState.setFloatControl(UInt32(truncatingIfNeeded: before.fcsr), of: vcpu)
         vcpu[UInt64.self, StateHeader.reservationAddress] = ~0
+        RISCVState.setJumpTable(0, of: vcpu)
         vcpu.pc = CaseLayout.slot
         var after = CaseState()
         go: while true {

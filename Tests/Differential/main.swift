@@ -6,6 +6,7 @@
 
 import Foundation
 import Host
+import RISCV
 
 var options: [String: String] = [:]
 var arguments = Array(CommandLine.arguments.dropFirst())
@@ -44,7 +45,9 @@ do {
         outcome += try SingleInstructions(casesPerInstruction: cases, seed: seed, only: only, engines: engines, qemu: qemu).run(in: folder)
     }
     if isWanted("encodings") {
-        outcome += try EncodingSpace(qemu: qemu, seed: seed, words: cases * 200).run(in: folder)
+        for model in InstructionCatalogue.models {
+            outcome += try EncodingSpace(qemu: qemu, seed: seed, model: model, words: cases * 200).run(in: folder)
+        }
     }
     if isWanted("user") {
         outcome += try UserModeCases(casesPerInstruction: max(10, cases / 4), seed: seed, qemu: qemu, apus: options["apus"] ?? beside)

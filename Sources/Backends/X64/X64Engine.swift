@@ -146,6 +146,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         let companion = Companion()
         let vcpu = VCPU(layout: guest.layout, engineData: companion)
         vcpu[UInt32.self, BackendState.flagsArePublished] = 1
+        vcpu[UInt64.self, StateHeader.memoryBase] = options.memoryBase
         if let companion {
             vcpu[UInt64.self, BackendState.shadowTop] = UInt64(UInt(bitPattern: companion.shadowTop))
             vcpu[UInt64.self, BackendState.shadowStack] = UInt64(UInt(bitPattern: companion.shadowTop))
@@ -174,9 +175,6 @@ public final class X64Engine: Engine, @unchecked Sendable {
             switch code & 0xFF {
             case Exit.reason:
                 let reason = ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
-                if reason == .memoryFault {
-                    vcpu[UInt64.self, StateHeader.faultAddress] = vcpu[UInt64.self, StateHeader.faultAddress] &- options.memoryBase
-                }
                 return reason
             case Exit.link:
                 target = follow(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)

@@ -15,7 +15,7 @@ enum RegisterNames {
         "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
     ]
     static let csr: [UInt32: String] = [
-        0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
+        0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0x015: "seed", 0x017: "jvt", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
     ]
 }
 
@@ -37,9 +37,12 @@ enum Disassembler {
         let syntax = pattern.syntax.description
         let parts = syntax.split(separator: " ", maxSplits: 1)
         guard let first = parts.first else { return "" }
-        let mnemonic = first.hasSuffix("{aqrl}")
-            ? first.dropLast(6) + operand(.aqrl, instruction, at: pc) : String(first)
-        guard parts.count == 2 else { return String(mnemonic) }
+        var mnemonic = String(first)
+        if let open = first.firstIndex(of: "{"), let close = first.firstIndex(of: "}"),
+           let named = Operand.byName[String(first[first.index(after: open) ..< close])] {
+            mnemonic = first[..<open] + operand(named, instruction, at: pc) + first[first.index(after: close)...]
+        }
+        guard parts.count == 2 else { return mnemonic }
         var text = mnemonic + " ", name = ""
         for character in parts[1] + ")" {
             switch character {
@@ -80,6 +83,10 @@ enum Disassembler {
         case .csr: return RegisterNames.csr[instruction.csr] ?? hex(UInt64(bitPattern: value))
         case .rm: return ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"][Int(value & 7)]
         case .aqrl: return ["", ".rl", ".aq", ".aqrl"][Int(value & 3)]
+        case .mopR, .mopRR, .mopC, .index: return String(value)
+        case .registerList: return RegisterList(instruction).text
+        case .pushSize: return String(-RegisterList(instruction).adjustment(instruction))
+        case .popSize: return String(RegisterList(instruction).adjustment(instruction))
         case .fli: return LoadImmediateConstant.text(UInt32(truncatingIfNeeded: value))
         default: return accesses(value)
         }

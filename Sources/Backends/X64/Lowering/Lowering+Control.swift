@@ -137,6 +137,7 @@ extension Lowering {
     }
 
     mutating func lowerHelper(_ op: Op) {
+        if lowerIntrinsic(op) { return }
         let arguments = [op.a, op.b, op.c]
         for (number, ref) in arguments.enumerated() where ref >= 0 {
             let memory = Self.mem(BackendState.argument + Int32(number) * 8)
@@ -153,6 +154,13 @@ extension Lowering {
         a.call(trampolines.helper)
         record(.call)
         if raisesFlags { raiseHelperFlags() }
+        if op.aux & HelperEffects.mayExit.rawValue != 0 {
+            a.test(.b64, .rax, .rax)
+            var code = ColdCode(.helperExit)
+            code.jump = a.jccForward(.ne)
+            code.pc = guestPC
+            cold.append(code)
+        }
         deliver(.rax)
     }
 
