@@ -92,9 +92,9 @@ extension UserOption {
                    help: "translate one instruction at a time") { command, _ in
             command.options.engineOptions.maximumBlockInstructions = 1
         },
-        UserOption(names: ["tb-size"], argument: "size", variable: "QEMU_TB_SIZE", help: "size of the code cache in MiB") {
+        UserOption(names: ["tb-size"], argument: "size", variable: "QEMU_TB_SIZE", help: "size of the code cache in MiB, 4 to 2048") {
             command, value throws(CommandError) in
-            guard let size = Number.integer(value), size >= 1, size <= 2048 else { throw .usage("-tb-size: '\(value)' is not 1 to 2048") }
+            guard let size = Number.integer(value), size >= 4, size <= 2048 else { throw .usage("-tb-size: '\(value)' is not 4 to 2048") }
             command.options.engineOptions.codeCacheBytes = Int(size) << 20
         },
         UserOption(names: ["strace"], argument: nil, variable: "QEMU_STRACE", help: "log system calls") { command, _ in

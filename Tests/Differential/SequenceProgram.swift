@@ -25,9 +25,12 @@ struct SequenceProgram {
         random = Random(state: seed)
         let unwanted: Set<String> = ["ecall", "ebreak", "c.ebreak", "jal", "jalr", "c.j", "c.jr", "c.jalr", "wrs.nto", "wrs.sto",
                                      "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "auipc", "c.addi16sp"]
-        // cbo.zero would empty the program's memory; fcvt.s.bf16 is known to differ (docs/differences.md).
+        // An SC of another width than its LR may succeed or fail, and fcvt.s.bf16 differs (docs/differences.md): one width a
+        // program. cbo.zero would empty the program's memory.
+        let otherWidth: Set<String> = random.next() & 1 == 0 ? ["lr.w", "sc.w"] : ["lr.d", "sc.d"]
         pool = InstructionCatalogue.entries.filter {
-            !unwanted.contains($0.mnemonic) && !$0.mnemonic.hasPrefix("cbo.") && $0.mnemonic != "fcvt.s.bf16" && InstructionCatalogue.model(for: $0) == "max"
+            !unwanted.contains($0.mnemonic) && !otherWidth.contains($0.mnemonic) && $0.mnemonic != "fcvt.s.bf16"
+                && !$0.mnemonic.hasPrefix("cbo.") && InstructionCatalogue.model(for: $0) == "max"
         }
     }
 

@@ -9,15 +9,15 @@ emulator="$here/../../.build/release/apus exec"
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 sources=()
-[ $# = 0 ] && set -- Signals Threads Processes
+[ $# = 0 ] && set -- Signals Threads Processes SystemCalls
 for what in "$@"; do
     if [ -d "$here/$what" ]; then sources+=("$here/$what"/*.c); else sources+=("$here/$what.c"); fi
 done
 passed=0 failed=0
 for source in "${sources[@]}"; do
     name=$(basename "$(dirname "$source")")-$(basename "$source" .c)
-    "${NATIVE:-gcc}" -O1 -w -pthread -o "$scratch/$name" "$source" || exit 1
-    "${GUEST:-riscv64-linux-gnu-gcc}" -O1 -w -static -pthread -o "$scratch/$name.guest" "$source" || exit 1
+    "${NATIVE:-gcc}" -O1 -w -pthread -o "$scratch/$name" "$source" -lrt || exit 1
+    "${GUEST:-riscv64-linux-gnu-gcc}" -O1 -w -static -pthread -o "$scratch/$name.guest" "$source" -lrt || exit 1
     # Both run under the same name, in folders of their own.
     mkdir -p "$scratch/native" "$scratch/guest"
     mv "$scratch/$name" "$scratch/native/program"; mv "$scratch/$name.guest" "$scratch/guest/program"

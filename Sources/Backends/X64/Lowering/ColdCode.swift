@@ -8,9 +8,15 @@ struct ColdCode: BitwiseCopyable {
         case link
         /// An indirect jump or return that missed; `x` holds the target.
         case indirectMiss, returnMiss
+        /// The link of an indirect branch to its first target, which is not known yet.
+        case siteLink
+        /// The target in register `x` is the first of its indirect jump.
+        case siteLearn
+        /// The same for a call that comes back to `resume`; then the probe, with `y` and `z` as scratch registers.
+        case siteCall
         /// As `indirectMiss`, inside a call: comes back to `resume` when the callee returns.
         case indirectCallMiss
-        /// A misaligned address in register `x` plus `imm`, at guest instruction `pc`.
+        /// A misaligned address in register `x` plus `imm`, at guest instruction `pc`; the host's address if `y` is not 0.
         case misaligned
         /// A helper wants to leave for the reason in rax minus 1, at guest instruction `pc`.
         case helperExit
@@ -55,7 +61,9 @@ extension Lowering {
             let code = cold.base[next]
             next &+= 1
             switch code.kind {
-            case .link: writeColdLink(code)
+            case .link, .siteLink: writeColdLink(code)
+            case .siteLearn: writeSiteLearn(code)
+            case .siteCall: writeSiteCall(code)
             case .indirectMiss:
                 bind(code)
                 moveToRAX(code.x)
@@ -72,6 +80,10 @@ extension Lowering {
             case .misaligned:
                 bind(code)
                 a.lea(.b64, .rax, .base(GPR(rawValue: code.x), Int32(truncatingIfNeeded: code.imm)))
+                if code.y != 0, memoryBase != 0 {
+                    a.movImmediate(.rcx, memoryBase)
+                    a.alu(.sub, .b64, .rax, .rcx)
+                }
                 a.mov(.b64, Self.mem(StateHeader.faultAddress), .rax)
                 storePC(code.pc)
                 a.movImmediate(.rax, Exit.reason(.misaligned))

@@ -20,16 +20,9 @@ extension Lowering {
         return .indexed(base, index, 1, 0)
     }
 
-    /// The address of an atomic access, without displacement, checked for alignment if the access asks for it.
-    private mutating func atomicAddress(_ op: Op, _ access: MemoryAccess) -> Mem {
-        let base = use(op.a)
-        checkAlignment(base, 0, access)
-        return memoryBase != 0 ? based(base, 0) : .base(base, 0)
-    }
-
     /// Host memory at guest address `base + displacement`, where guest addresses are not the host's. The register
     /// given back holds the whole address, so that `base` is free for other uses.
-    private mutating func based(_ base: GPR, _ displacement: UInt64) -> Mem {
+    mutating func based(_ base: GPR, _ displacement: UInt64) -> Mem {
         let sum = takeInteger()
         a.movImmediate(sum, memoryBase &+ displacement)
         a.alu(.add, .b64, sum, base)
@@ -37,7 +30,9 @@ extension Lowering {
         return .base(sum, 0)
     }
 
-    private mutating func checkAlignment(_ base: GPR, _ displacement: Int32, _ access: MemoryAccess) {
+    /// Leaves the block if the address `base + displacement` is not a multiple of the access width. `isHost` says that
+    /// the register holds a host address, which differs from the guest's by `memoryBase`.
+    mutating func checkAlignment(_ base: GPR, _ displacement: Int32, _ access: MemoryAccess, isHost: Bool = false) {
         guard access.aligned, access.bytes > 1 else { return }
         if displacement & Int32(access.bytes - 1) == 0 {
             a.test(.b32, base, imm: Int32(access.bytes - 1))
@@ -51,11 +46,12 @@ extension Lowering {
         code.jump = a.jccForward(.ne)
         code.x = base.rawValue
         code.imm = Int64(displacement)
+        code.y = isHost ? 1 : 0
         code.pc = guestPC
         cold.append(code)
     }
 
-    private func accessSize(_ access: MemoryAccess) -> OperandSize {
+    func accessSize(_ access: MemoryAccess) -> OperandSize {
         switch access.bytes { case 1: .b8; case 2: .b16; case 4: .b32; default: .b64 }
     }
 
@@ -63,7 +59,7 @@ extension Lowering {
         let access = MemoryAccess(rawValue: op.aux)
         let memory = address(op)
         if access.aligned, memory.mode == .base {
-            checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access)
+            checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access, isHost: true)
         }
         switch op.type {
         case .f64: a.vmovsd(defineFloat(), memory)
@@ -104,10 +100,11 @@ extension Lowering {
     }
 
     mutating func lowerStore(_ op: Op) {
+        storesMayBePending = true
         let access = MemoryAccess(rawValue: op.aux)
         let memory = address(op)
         if access.aligned, memory.mode == .base {
-            checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access)
+            checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access, isHost: true)
         }
         switch op.type {
         case .f16, .f32, .f64:
@@ -135,100 +132,5 @@ extension Lowering {
                 a.mov(s, memory, use(op.b))
             }
         }
-    }
-
-    // MARK: atomics
-
-    /// Extends an old value of the access width in `register` to the op's type.
-    private mutating func extendOld(_ register: GPR, _ op: Op, _ access: MemoryAccess) {
-        let to = size(op.type)
-        switch access.bytes {
-        case 1: if access.signed { a.movsx(to, register, register, from: .b8) } else { a.movzx(register, register, from: .b8) }
-        case 2: if access.signed { a.movsx(to, register, register, from: .b16) } else { a.movzx(register, register, from: .b16) }
-        case 4: if access.signed, to == .b64 { a.movsx(.b64, register, register, from: .b32) } else { a.mov(.b32, register, register) }
-        default: break
-        }
-    }
-
-    mutating func lowerAtomicRMW(_ op: Op) {
-        let access = MemoryAccess(rawValue: op.aux)
-        let s = accessSize(access)
-        let operation = AtomicOperation(rawValue: op.imm) ?? .swap
-        if access.bigEndian { failed = true }
-        take(fixed: .rax)
-        let operand = use(op.b)
-        let memory = atomicAddress(op, access)
-        switch operation {
-        case .swap:
-            a.mov(.b64, .rax, operand)
-            a.xchg(s, memory, .rax)
-        case .add:
-            a.mov(.b64, .rax, operand)
-            a.lockXadd(s, memory, .rax)
-        default:
-            let new = takeInteger()
-            switch s {
-            case .b8, .b16: a.movzx(.rax, memory, from: s)
-            default: a.mov(s, .rax, memory)
-            }
-            let again = a.cursor
-            switch operation {
-            case .and, .or, .xor:
-                a.mov(.b64, new, .rax)
-                a.alu(operation == .and ? .and : operation == .or ? .or : .xor, s == .b64 ? .b64 : .b32, new, operand)
-            default:
-                a.mov(.b64, new, operand)
-                a.alu(.cmp, s, .rax, operand)
-                // Keep the old value where it is the smaller or greater one.
-                let keep: ConditionCode = switch operation { case .minS: .le; case .maxS: .ge; case .minU: .be; default: .ae }
-                a.cmov(keep, .b64, new, .rax)
-            }
-            a.lockCmpxchg(s, memory, new)
-            a.jcc(.ne, executable(again))
-        }
-        extendOld(.rax, op, access)
-        deliver(.rax)
-    }
-
-    mutating func lowerCompareAndSwap(_ op: Op) {
-        let access = MemoryAccess(rawValue: op.aux)
-        let s = accessSize(access)
-        if access.bigEndian { failed = true }
-        take(fixed: .rax)
-        let new = use(op.c)
-        let memory = atomicAddress(op, access)
-        copy(op.b, to: .rax)
-        a.lockCmpxchg(s, memory, new)
-        extendOld(.rax, op, access)
-        deliver(.rax)
-    }
-
-    mutating func lowerStoreConditional(_ op: Op) {
-        let access = MemoryAccess(rawValue: op.aux)
-        let s = accessSize(access)
-        // The op itself changes this slot.
-        let slot = SlotMap.slot(StateHeader.reservationAddress, .i64)
-        if slot >= 0 { vacate(slot) }
-        places.locked = 0
-        take(fixed: .rax)
-        let value = use(op.b)
-        let memory = atomicAddress(op, access)
-        let address = use(op.a)
-        a.mov(.b64, .rax, Self.mem(StateHeader.reservationAddress))
-        a.mov(.b64, Self.mem(StateHeader.reservationAddress), imm: -1)
-        a.alu(.cmp, .b64, .rax, address)
-        let match = a.jccShort(.e)
-        // The page must be writable even then: this faults or changes nothing; rsp is not 0.
-        a.lockAlu(.or, s, memory, imm: 0)
-        a.test(.b64, .rsp, .rsp)
-        let failure = a.jmpShort()
-        a.bind(match)
-        a.mov(.b64, .rax, Self.mem(StateHeader.reservationValue))
-        a.lockCmpxchg(s, memory, value)
-        a.bind(failure)
-        // The flags of the test or the exchange say how it went.
-        a.setcc(.ne, .rax)
-        a.movzx(.rax, .rax, from: .b8)
-        deliver(.rax)
     }
 }

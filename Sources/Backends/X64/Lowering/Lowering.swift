@@ -30,8 +30,14 @@ struct Lowering {
     var entry: UnsafeMutablePointer<UInt8>
     /// The number of the block's first link.
     var linkBase = 0
+    /// The indirect branch that ends the block, its number, and the executable address of its key.
+    var site = PendingSite()
+    var siteNumber = 0
+    var siteKey: UInt64 = 0
     /// Whether bits 32–63 of an f32's vector register are known to be ones.
     let isBoxed: UnsafeMutablePointer<Bool>
+    /// Whether a store may have been made since the last full fence: only then does another one do anything.
+    var storesMayBePending = true
     /// The cold entry whose resume address is yet to be set.
     var pendingSlow = 0
     /// The block cannot be translated as it is (out of spill slots or cold entries); retry with fewer instructions.
@@ -85,6 +91,8 @@ struct Lowering {
         ops = arena.ops
         count = arena.count
         failed = false
+        site = PendingSite()
+        storesMayBePending = true
         links.count = 0
         cold.count = 0
         boundaries.count = 0
@@ -138,7 +146,7 @@ struct Lowering {
         case .atomicRMW: lowerAtomicRMW(op)
         case .compareAndSwap: lowerCompareAndSwap(op)
         case .storeConditional: lowerStoreConditional(op)
-        case .fence: if op.imm == FenceKind.full.rawValue { a.mfence() }
+        case .fence: lowerFence(op)
         case .fadd, .fsub, .fmul, .fdiv, .fsqrt, .fma: lowerFloatArithmetic(op)
         case .fminmax: lowerFloatMinMax(op)
         case .fcompare: lowerFloatCompare(op)
