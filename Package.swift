@@ -10,6 +10,15 @@ let package = Package(
         .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
         .target(name: "Host", dependencies: ["CHost"]),
         .target(name: "Core", dependencies: ["Host"]),
+        // Debian's libraries, from their static archives: a shared library more would slow every program start.
+        .systemLibrary(name: "CCompression"),
+        .systemLibrary(name: "CNettle"),
+        .target(name: "Compression", dependencies: ["CCompression"], linkerSettings: [
+            .linkedLibrary(":libz.a"), .linkedLibrary(":libzstd.a"), .linkedLibrary(":libbz2.a"), .linkedLibrary(":liblzma.a"),
+        ]),
+        .target(name: "Block", dependencies: ["Core", "Host", "CHost"]),
+        .target(name: "Formats", dependencies: ["Block", "Compression", "Core", "Host"]),
+        .target(name: "ImageTool", dependencies: ["Block", "Core", "Host"]),
         .target(name: "IR"),
         .target(name: "SoftFloat"),
         .target(name: "IRPasses", dependencies: ["IR"]),
@@ -20,9 +29,9 @@ let package = Package(
                 path: "Sources/Backends/X64"),
         .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "CHost"], path: "Sources/Guests/RISCV"),
         .target(name: "UserMode", dependencies: ["RISCV", "Translation", "Core", "Host", "CHost"]),
-        .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation"]),
+        .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats"]),
         .executableTarget(name: "apus", dependencies: [
-            "Registry", "UserMode", "Translation", "Host",
+            "Registry", "UserMode", "Translation", "Host", "CHost", "ImageTool", "Block",
         ],
             // Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
@@ -33,6 +42,7 @@ let package = Package(
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
         .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"]),
         .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"], exclude: ["Golden"]),
+        .testTarget(name: "BlockTests", dependencies: ["Block", "Formats", "Compression", "Core", "Host"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

@@ -24,8 +24,8 @@ struct CaseRecord {
     /// What the guest program writes: 0 a hash of the state after, 1 both states, 2 the signal.
     var output: UInt8 = 1
     var base: UInt8 = 0
-    /// 1: the base is made a memory address, mostly aligned; 2: the landing place of jumps; 3: always aligned; 4: an address in
-    /// low memory full of addresses of the landing place; 5: where some are odd; 6: in low memory.
+    /// 1: the base is made a memory address, mostly aligned; 2: the landing place of jumps; 3: always aligned; 14: an address
+    /// in low memory full of addresses of the landing place; 15: where some are odd; 16: in low memory.
     var kind: UInt8 = 0
     var alignment: UInt8 = 8
     var displacement: Int64 = 0
@@ -49,12 +49,14 @@ enum CaseLayout {
     static let landing = slot + 36
     static let scratch: UInt64 = 0x4001_0000
     static let linkerFlags = ["-Wl,--section-start=.slot=0x40000000", "-Wl,--section-start=.scratch=0x40010000",
-                              "-Wl,-Ttext-segment=0x40020000", "-Wl,--no-warn-rwx-segments"]
+                              "-Wl,-Ttext-segment=0x40040000", "-Wl,--no-warn-rwx-segments"]
 }
 
 extension CatalogueEntry {
     /// Instructions whose effect is not a function of the registers.
     var isComparable: Bool { mnemonic != "ecall" }
+    /// Reads or writes vector state: runs with all of it prepared.
+    var usesVectors: Bool { !extensions.isDisjoint(with: .vectors) || operands.contains(.csr) }
 
     /// A record of `count` cases for a random encoding, with operands that the guest program can serve: x31 is its own,
     /// jumps lead to its landing place, and addresses into its memory.
@@ -67,10 +69,10 @@ extension CatalogueEntry {
                 case .immJ: bits = bits & ~operand.mask | 16 << 21
                 case .immCB, .immCJ: bits = bits & ~operand.mask | 1 << 2
                 case .csr:
-                    let known: [UInt32] = [1, 2, 3]
-                    let number = random.next() % 8 == 0 ? UInt32(random.next() & 0xfff) : known[Int(random.next() % 3)]
+                    let known: [UInt32] = [1, 2, 3, 1, 2, 3, 8, 9, 10, 15, 0xc20, 0xc21, 0xc22]
+                    let number = random.next() % 8 == 0 ? UInt32(random.next() & 0xfff) : known[Int(random.next() % 13)]
                     // The counters tell the time, and the entropy source tells anything.
-                    bits = bits & ~operand.mask | (number >= 0xc00 && number < 0xc03 || number == 0x015 ? 1 : number) << 20
+                    bits = bits & ~operand.mask | (number >= 0xc00 && number < 0xc20 || number == 0x015 ? 1 : number) << 20
                 // Odd pairs are illegal; the tests of the encoding space see to them.
                 case .rd where mnemonic == "amocas.q", .rs2 where mnemonic == "amocas.q":
                     if random.next() & 15 != 0 { bits &= ~(1 << UInt32(operand == .rd ? 7 : 20)) }
@@ -80,9 +82,32 @@ extension CatalogueEntry {
                 default: break
                 }
             }
+            // Registers that groups of up to eight can begin with, more often than chance would have it.
+            let grouping = UInt32(random.next() & 3)
+            for operand in operands where operand.kind == .vectorRegister {
+                bits &= ~((1 &<< grouping &- 1) &<< UInt32(operand.mask.trailingZeroBitCount))
+            }
+            if operands.contains(.seg), random.next() & 3 != 0 { bits &= random.next() & 1 == 0 ? 0x1fff_ffff : 0x3fff_ffff }
             if operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 31 }) { continue }
             if mnemonic == "amocas.q", operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 30 }) { continue }
             var record = CaseRecord(encoding: bits, count: count, seed: random.next())
+            if usesVectors {
+                record.alignment = UInt8(grouping)
+                if syntax.contains("(rs1)") {
+                    record.base = UInt8(truncatingIfNeeded: Operand.rs1.value(in: bits))
+                    record.kind = 5
+                    if record.base == 0 { continue }
+                    // QEMU dies of whole-register accesses that leave mapped memory.
+                    if bits & 0x0e00_005f == 0x0200_0007, bits &>> 20 & 31 == 8 { record.kind = 6 }
+                } else if mnemonic == "vsetvl" {
+                    record.base = UInt8(truncatingIfNeeded: Operand.rs2.value(in: bits))
+                    if random.next() & 7 != 0 { record.kind = 4 } else { record.base = 0 }
+                    if record.base == 0 { record.kind = 0 }
+                } else if operands.contains(.vtype11) || operands.contains(.vtype10), random.next() & 7 != 0 {
+                    record.encoding &= 0xf0ff_ffff
+                }
+                return record
+            }
             if let (base, displacement) = address(bits) {
                 record.base = base
                 record.displacement = displacement
@@ -99,11 +124,11 @@ extension CatalogueEntry {
                 record.before = 0xf402_8053 | UInt32(truncatingIfNeeded: Operand.fs1.value(in: bits)) << 7
             } else if operands.contains(.registerList) {
                 // Above what a push stores or below what a pop loads. What a pop returns to must be the landing place.
-                (record.base, record.displacement, record.kind) = mnemonic == "cm.push" ? (2, -112, 3) : (2, 0, mnemonic == "cm.pop" ? 6 : 4)
+                (record.base, record.displacement, record.kind) = mnemonic == "cm.push" ? (2, -112, 3) : (2, 0, mnemonic == "cm.pop" ? 16 : 14)
             } else if operands.contains(.index) {
                 // First `csrw jvt, t0`, with a base that brings the entry into memory, or now and then one with a mode.
                 record.before = 0x0172_9073
-                (record.base, record.kind, record.alignment) = (5, 5, 64)
+                (record.base, record.kind, record.alignment) = (5, 15, 64)
                 record.displacement = Operand.index.value(in: bits) * 8 & ~63
             } else if mnemonic == "c.jr" || mnemonic == "c.jalr" {
                 record.base = UInt8(truncatingIfNeeded: Operand.rd.value(in: bits))

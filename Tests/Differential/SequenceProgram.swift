@@ -30,7 +30,7 @@ struct SequenceProgram {
         let otherWidth: Set<String> = random.next() & 1 == 0 ? ["lr.w", "sc.w"] : ["lr.d", "sc.d"]
         pool = InstructionCatalogue.entries.filter {
             !unwanted.contains($0.mnemonic) && !otherWidth.contains($0.mnemonic) && $0.mnemonic != "fcvt.s.bf16"
-                && !$0.mnemonic.hasPrefix("cbo.") && InstructionCatalogue.model(for: $0) == "max"
+                && !$0.mnemonic.hasPrefix("cbo.") && InstructionCatalogue.model(for: $0) == "max" && $0.extensions.isDisjoint(with: .vectors)
         }
     }
 

@@ -52,6 +52,7 @@ import Testing
             ("rv64,zcmp=on", .contradiction("Zcmp/Zcmt extensions are incompatible with Zcd extension")),
             ("rv64,zca=off", .contradiction("Zcf/Zcd/Zcb/Zcmp/Zcmt extensions require Zca extension")),
             ("rv64i,zcmop=on", .contradiction("Zcmop extensions require Zca")),
+            ("rv64,zvbb=true", .unsupportedFeature("zvbb")), ("rv64,v=on,d=off", .contradiction("Zve64d/V extensions require D extension")),
         ]
         for (text, expected) in cases {
             #expect(throws: expected, "\(text)") { try CPUModel(parsing: text) }

@@ -436,6 +436,14 @@ public final class X64Engine: Engine, @unchecked Sendable {
         if any { purgeJumpCaches() }
     }
 
+    public func invalidateWritable(_ range: Range<UInt64>) {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        let changed = writable.blocks(in: range).filter { table.pointee.blocks.base[$0].isAlive }
+        for number in changed { remove(number) }
+        if !changed.isEmpty { purgeJumpCaches() }
+    }
+
     public func synchronize(_ range: Range<UInt64>) {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }

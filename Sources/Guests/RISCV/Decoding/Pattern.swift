@@ -79,5 +79,7 @@ struct Pattern: Sendable {
         addressGeneration, basicBits, carryless, singleBits, conditional, hints,
         halfArithmetic, brainFloat, compareAndSwap, narrowAtomics, cryptographyBits, encryption, hashes, chineseCryptography,
         cacheBlocks, mayBeOperations, pushAndPop, tableJump,
+        vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
+        vectorFloatConversions, vectorMemory, vectorMemoryWhole,
     ]
 }

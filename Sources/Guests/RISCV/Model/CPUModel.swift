@@ -33,6 +33,9 @@ public struct CPUModel: Sendable, Hashable {
     public let name: String
     public let summary: String
     public var extensions: Extensions
+    /// VLEN and ELEN, which count where there are vector instructions.
+    public var vectorBits = 128
+    public var elementBits = 64
 
     /// The models that can be named on the command line.
     public static let all: [CPUModel] = seeds.map {
@@ -48,7 +51,8 @@ public struct CPUModel: Sendable, Hashable {
         ]),
         CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: [
             .m, .a, .f, .d, .c, .b, .zifencei, .zicntr, .zihpm, .zbc, .zicond, .zfa, .zfh, .zfbfmin, .zcb, .zcmop, .zimop, .zawrs,
-            .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .memoryProperties,
+            .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .v, .zvfh,
+            .memoryProperties,
         ]),
         CPUModel(name: "rv64i", summary: "the base integer instructions only", extensions: []),
         CPUModel(name: "rva20u64", summary: "the profile RVA20U64", extensions: [
@@ -61,7 +65,7 @@ public struct CPUModel: Sendable, Hashable {
 
     /// Known models that need what this guest does not have.
     private static let unsupportedModels: [(name: String, needs: String)] = [
-        ("rva23u64", "the V extension, which is not supported"),
+        ("rva23u64", "the Zvbb extension, which is not supported"),
     ]
 
     public static let `default` = all[0]
@@ -80,6 +84,8 @@ public struct CPUModel: Sendable, Hashable {
         for part in parts.dropFirst() { try apply(part, &denied) }
         extensions = extensions.completed(denying: denied)
         if let reason = extensions.contradiction { throw .contradiction(reason) }
+        if extensions.contains(.v), vectorBits < 128 { throw .missingRequirement(feature: "v", needs: "vlen=128 or more") }
+        if extensions.contains(.zve64x), elementBits < 64 { throw .missingRequirement(feature: "zve64x", needs: "elen=64") }
     }
 
     public init(name: String, summary: String, extensions: Extensions) {
@@ -100,6 +106,7 @@ public struct CPUModel: Sendable, Hashable {
             feature = String(part[..<equals])
             let value = String(part[part.index(after: equals)...])
             if try CPUModel.isValue(feature, value) { return }
+            if try setVectorProperty(feature, value) { return }
             switch value {
             case "on", "true", "yes", "y": isOn = true
             case "off", "false", "no", "n": isOn = false
@@ -136,6 +143,24 @@ public struct CPUModel: Sendable, Hashable {
         }
     }
 
+    /// Takes `vlen` and `elen`; false if it is another property.
+    private mutating func setVectorProperty(_ name: String, _ value: String) throws(CPUModelError) -> Bool {
+        switch name {
+        case "vlen":
+            guard let bits = Int(value), bits >= 64, bits <= 1024, bits & (bits - 1) == 0 else {
+                throw .badNumber(feature: name, value: value, expects: "a power of two from 64 to 1024")
+            }
+            vectorBits = bits
+        case "elen":
+            guard let bits = Int(value), bits == 32 || bits == 64 else {
+                throw .badNumber(feature: name, value: value, expects: "32 or 64")
+            }
+            elementBits = bits
+        default: return false
+        }
+        return true
+    }
+
     /// Whether `feature` is a property with a value; one that would change what a program sees must have the only value
     /// that this guest knows.
     private static func isValue(_ feature: String, _ value: String) throws(CPUModelError) -> Bool {
@@ -151,14 +176,13 @@ public struct CPUModel: Sendable, Hashable {
 
     /// Properties of privileged or vector machines that carry a value and change nothing a user program of this guest sees.
     static let valuedProperties: Set<String> = [
-        "vlen", "elen", "vext_spec", "priv_spec", "pmu-num", "pmu-mask", "mimpid", "marchid", "mvendorid",
+        "vext_spec", "priv_spec", "pmu-num", "pmu-mask", "mimpid", "marchid", "mvendorid",
     ]
 
     /// Extensions that are known by name and not executed: switching them off is accepted.
     static let unsupportedFeatures: [String] = [
-        "e", "h", "s", "u", "v", "mmu", "pmp", "zicfilp", "zicfiss", "zfinx", "zdinx", "zhinx", "zhinxmin", "zcf", "ztso", "zvbb",
-        "zvbc",
-        "zve32f", "zve32x", "zve64d", "zve64f", "zve64x", "zvfbfmin", "zvfbfwma", "zvfh", "zvfhmin", "zvkb", "zvkg",
+        "e", "h", "s", "u", "mmu", "pmp", "zicfilp", "zicfiss", "zfinx", "zdinx", "zhinx", "zhinxmin", "zcf", "ztso", "zvbb",
+        "zvbc", "zvfbfmin", "zvfbfwma", "zvkb", "zvkg",
         "zvkn", "zvknc", "zvkned", "zvkng", "zvknha", "zvknhb", "zvks", "zvksc", "zvksed", "zvksg", "zvksh", "zvkt",
         "sha", "smaia", "smcdeleg", "smcntrpmf", "smcsrind", "smepmp", "smmpm", "smnpm", "smstateen", "smctr", "ssaia",
         "ssccfg", "sscofpmf", "sscsrind", "ssdbltrp", "smdbltrp", "ssnpm", "sspm", "sstc", "supm", "svade", "svadu",

@@ -7,6 +7,8 @@ extension Extensions {
         (.zk, [.zkn, .zkr, .zkt]), (.zkn, [.zbkb, .zbkc, .zbkx, .zkne, .zknd, .zknh]), (.zks, [.zbkb, .zbkc, .zbkx, .zksed, .zksh]),
         (.zce, [.zca, .zcb, .zcmp, .zcmt]), (.zcmt, [.zca, .zicsr]), (.zcmp, .zca), (.zcb, .zca), (.zcd, [.zca, .d]), (.c, .zca),
         (.b, [.zba, .zbb, .zbs]), (.a, [.zaamo, .zalrsc]), (.m, .zmmul),
+        (.v, .zve64d), (.zve64d, [.zve64f, .d]), (.zve64f, [.zve64x, .zve32f]), (.zve64x, .zve32x), (.zve32f, [.zve32x, .f]),
+        (.zve32x, .zicsr), (.zvfh, [.zvfhmin, .zfhmin]), (.zvfhmin, .zve32f),
         (.zfh, .zfhmin), (.zfhmin, .f), (.zfbfmin, .f), (.zfa, .f), (.d, .f), (.f, .zicsr), (.zicntr, .zicsr), (.zihpm, .zicsr),
     ]
 
@@ -43,6 +45,13 @@ extension Extensions {
         if contains(.zcd), !isDisjoint(with: [.zcmp, .zcmt]) { return "Zcmp/Zcmt extensions are incompatible with Zcd extension" }
         if lacks(.zcmt, .zicsr) { return "Zcmt extension requires Zicsr extension" }
         if lacks(.zcmop, .zca) { return "Zcmop extensions require Zca" }
+        if lacks([.v, .zve64d], .d) { return "Zve64d/V extensions require D extension" }
+        if lacks([.zve32f, .zve64f], .f) { return "Zve32f/Zve64f extensions require F extension" }
+        if lacks(.zvfh, .zfhmin) { return "Zvfh extensions requires Zfhmin extension" }
+        if lacks(.v, .zve64d) || lacks(.zve64d, .zve64f) || lacks(.zve64f, [.zve64x, .zve32f]) || lacks([.zve64x, .zve32f], .zve32x)
+            || lacks(.zvfhmin, .zve32f) || lacks(.zvfh, .zvfhmin) || lacks(.zve32x, .zicsr) {
+            return "A vector extension lacks one that it contains"
+        }
         if lacks(.zacas, .a) { return "Zacas extension requires A extension" }
         return nil
     }

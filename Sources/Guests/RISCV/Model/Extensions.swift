@@ -63,6 +63,18 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zce = Extensions(rawValue: 1 << 91)
     public static let zihpm = Extensions(rawValue: 1 << 92)
 
+    // The vector extensions.
+    public static let v = Extensions(rawValue: 1 << 63)
+    public static let zve64d = Extensions(rawValue: 1 << 62)
+    public static let zve64f = Extensions(rawValue: 1 << 61)
+    public static let zve64x = Extensions(rawValue: 1 << 60)
+    public static let zve32f = Extensions(rawValue: 1 << 59)
+    public static let zve32x = Extensions(rawValue: 1 << 58)
+    public static let zvfh = Extensions(rawValue: 1 << 57)
+    public static let zvfhmin = Extensions(rawValue: 1 << 56)
+    /// The V extension with the embedded profiles that it contains.
+    public static let vectors: Extensions = [.v, .zve64d, .zve64f, .zve64x, .zve32f, .zve32x]
+
     // Properties of memory and of reservation sets: this guest has them all.
     public static let zic64b = Extensions(rawValue: 1 << 100)
     public static let ziccamoa = Extensions(rawValue: 1 << 101)
@@ -83,6 +95,8 @@ public struct Extensions: OptionSet, Sendable, Hashable {
         ("zcmp", .zcmp), ("zcmt", .zcmt), ("zba", .zba), ("zbb", .zbb), ("zbc", .zbc), ("zbkb", .zbkb), ("zbkc", .zbkc),
         ("zbkx", .zbkx), ("zbs", .zbs), ("zk", .zk), ("zkn", .zkn), ("zknd", .zknd), ("zkne", .zkne), ("zknh", .zknh),
         ("zkr", .zkr), ("zks", .zks), ("zksed", .zksed), ("zksh", .zksh), ("zkt", .zkt),
+        ("zve32f", .zve32f), ("zve32x", .zve32x), ("zve64f", .zve64f), ("zve64d", .zve64d), ("zve64x", .zve64x), ("zvfh", .zvfh),
+        ("zvfhmin", .zvfhmin),
     ]
 
     /// Those that have a feature switch.
@@ -90,7 +104,7 @@ public struct Extensions: OptionSet, Sendable, Hashable {
 
     /// The single-letter switches, in the order of an ISA string.
     public static let letters: [(name: String, extensions: Extensions)] = [
-        ("m", .m), ("a", .a), ("f", .f), ("d", .d), ("c", .c), ("b", .b),
+        ("m", .m), ("a", .a), ("f", .f), ("d", .d), ("c", .c), ("b", .b), ("v", .v),
     ]
 
     /// The ISA string of a machine with these extensions, as `/proc/cpuinfo` and the device tree spell it.
