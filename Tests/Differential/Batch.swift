@@ -47,9 +47,9 @@ enum CaseLayout {
     static let instruction = slot + 4
     static let fallThrough = slot + 8
     static let landing = slot + 36
-    static let scratch: UInt64 = 0x4001_0000
-    static let linkerFlags = ["-Wl,--section-start=.slot=0x40000000", "-Wl,--section-start=.scratch=0x40010000",
-                              "-Wl,-Ttext-segment=0x40040000", "-Wl,--no-warn-rwx-segments"]
+    static let scratch: UInt64 = 0x5000_0000
+    static let linkerFlags = ["-Wl,--section-start=.slot=0x40000000", "-Wl,--section-start=.scratch=0x50000000",
+                              "-Wl,-Ttext-segment=0x40020000", "-Wl,--no-warn-rwx-segments"]
 }
 
 extension CatalogueEntry {

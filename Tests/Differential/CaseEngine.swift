@@ -86,7 +86,11 @@ final class CaseEngine {
         vcpu[UInt64.self, StateHeader.reservationAddress] = ~0
         RISCVState.setJumpTable(0, of: vcpu)
         vcpu.pc = CaseLayout.slot
-        if vectorBytes > 0 { setVectors(before) }
+        if vectorBytes > 0 {
+            setVectors(before)
+            // Each case is translated for its own vector type, so that the fast form is tried wherever there is one.
+            engine.invalidate(CaseLayout.slot ..< CaseLayout.slot + 4096)
+        }
         var after = CaseState(count: CaseState.wordCount(vectorBytes: vectorBytes))
         go: while true {
             switch engine.run(vcpu) {

@@ -25,7 +25,7 @@ struct SingleInstructions {
         let entries = InstructionCatalogue.entries.filter { isWanted($0, model) }
         if entries.isEmpty { return Outcome() }
         let scalarProgram = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
-        let vectorProgram = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags + ["-DVECTOR_BYTES=\(vectorBytes)", "-Wa,-march=rv64gcv"],
+        let vectorProgram = try Tools.buildGuest(["cases.c", "run_case.S"], architecture: "rv64gc", flags: CaseLayout.linkerFlags + ["-DVECTOR_BYTES=\(vectorBytes)", "-Wa,-march=rv64gcv"],
                                                  as: "vectors", in: folder)
         let scalarEngines = self.engines.compactMap { CaseEngine($0, model: model) }
         let vectorEngines = entries.contains(where: \.usesVectors) ? self.engines.compactMap { CaseEngine($0, model: model, vectorBytes: vectorBytes) } : []

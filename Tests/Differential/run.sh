@@ -7,4 +7,8 @@ set -e
 cd "$(dirname "$(readlink -f "$0")")/../.."
 [ -x .build/release/apus ] || swift build -c release --product apus
 swift build -c release --product apus-differential 1>&2
-exec .build/release/apus-differential --cases "${1:-1000}"
+.build/release/apus-differential --cases "${1:-1000}"
+# Vector instructions at other register lengths, in the full run.
+if [ "${1:-1000}" -ge 1000 ]; then
+    for bits in 256 1024; do .build/release/apus-differential --only vectors --vlen $bits --cases $(($1 / 5)); done
+fi

@@ -175,6 +175,8 @@ static void prepare_vectors(const struct record *r) {
     default: s->length = (d & 4) ? maximum : (d >> 8) % (maximum + 1); break;
     }
     s->start = (d >> 32 & 7) ? 0 : (d >> 40) % (s->length + 2);
+    // Whole-register accesses: not beyond the last element, where QEMU dies.
+    if (r->kind == 6) s->start &= 1;
     s->control = d >> 56 & 7;
     s->page = next();
     for (int k = 0; k < 512; k++) {
