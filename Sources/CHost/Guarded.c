@@ -99,6 +99,15 @@ __asm__(
     ".Lcas_done: movq %rax, (%rsi)\n  xorl %eax, %eax\n  ret\n"
     ".size apus_guarded_cas, .-apus_guarded_cas\n"
 
+    ".globl apus_guarded_cas16\n.type apus_guarded_cas16,@function\n"
+    "apus_guarded_cas16:\n"                         // rdi address, rsi expected, rdx and rcx desired
+    "  pushq %rbx\n  movq %rdx, %rbx\n"
+    "  movq (%rsi), %rax\n  movq 8(%rsi), %rdx\n"
+    ".Lcas16_begin: lock cmpxchg16b (%rdi)\n"
+    ".Lcas16_end: popq %rbx\n  movq %rax, (%rsi)\n  movq %rdx, 8(%rsi)\n  xorl %eax, %eax\n  ret\n"
+    ".Lcas16_failed: popq %rbx\n  movl $1, %eax\n  ret\n"
+    ".size apus_guarded_cas16, .-apus_guarded_cas16\n"
+
     ".section .data.rel.ro,\"aw\",@progbits\n.p2align 3\n"
     ".globl apus_fixups\n.hidden apus_fixups\n"
     "apus_fixups:\n"
@@ -110,6 +119,7 @@ __asm__(
     "  .quad .Lcas2_begin, .Lcas2_end, .Lfailed\n"
     "  .quad .Lcas4_begin, .Lcas4_end, .Lfailed\n"
     "  .quad .Lcas8_begin, .Lcas8_end, .Lfailed\n"
+    "  .quad .Lcas16_begin, .Lcas16_end, .Lcas16_failed\n"
     ".globl apus_fixups_end\n.hidden apus_fixups_end\n"
     "apus_fixups_end:\n"
     ".text\n");
@@ -169,6 +179,16 @@ __asm__(
     ".Lcas_end:\n"
     "9: str x5, [x1]\n  mov w0, #0\n  ret\n"
 
+    ".globl apus_guarded_cas16\n.type apus_guarded_cas16,%function\n"
+    "apus_guarded_cas16:\n"                         // x0 address, x1 expected, x2 and x3 desired
+    "  ldp x4, x5, [x1]\n"
+    // Storing what was read when it is not what was expected makes the read one piece.
+    ".Lcas16_begin:\n"
+    "1: ldaxp x6, x7, [x0]\n  cmp x6, x4\n  ccmp x7, x5, #0, eq\n"
+    "  csel x8, x2, x6, eq\n  csel x9, x3, x7, eq\n  stlxp w10, x8, x9, [x0]\n  cbnz w10, 1b\n"
+    ".Lcas16_end: stp x6, x7, [x1]\n  mov w0, #0\n  ret\n"
+    ".Lcas16_failed: mov w0, #1\n  ret\n"
+
     ".section .data.rel.ro,\"aw\",@progbits\n.p2align 3\n"
     ".globl apus_fixups\n.hidden apus_fixups\n"
     "apus_fixups:\n"
@@ -177,6 +197,7 @@ __asm__(
     "  .quad .Lcopy_begin, .Lcopy_end, .Lcopy_end\n"
     "  .quad .Lstring_begin, .Lstring_end, .Lstring_failed\n"
     "  .quad .Lcas_begin, .Lcas_end, .Lfailed\n"
+    "  .quad .Lcas16_begin, .Lcas16_end, .Lcas16_failed\n"
     ".globl apus_fixups_end\n.hidden apus_fixups_end\n"
     "apus_fixups_end:\n"
     ".text\n");

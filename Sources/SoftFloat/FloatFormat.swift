@@ -19,6 +19,9 @@ public struct FloatFormat: Sendable, Equatable {
     @inlinable public static var f32: FloatFormat { FloatFormat(fractionBits: 23, exponentBits: 8) }
     @inlinable public static var f64: FloatFormat { FloatFormat(fractionBits: 52, exponentBits: 11) }
 
+    /// The upper half of a single: bfloat16.
+    @inlinable public static var bf16: FloatFormat { FloatFormat(fractionBits: 7, exponentBits: 8) }
+
     var precision: Int { fractionBits &+ 1 }
     var bias: Int { (1 &<< (exponentBits &- 1)) &- 1 }
     var maximumExponent: Int { bias }

@@ -29,6 +29,9 @@ public enum StateHeader {
     public static let reservationAddress = StateSlots.reservationAddress
     public static let reservationValue = StateSlots.reservationValue
 
+    /// Seven UInt64 that the guest uses as it likes, for control registers that belong to no other group.
+    public static let guestControl: Int32 = 200
+
     // The rest belongs to the back end that runs the vCPU.
     public static let backend: Int32 = 256
     public static let backendSize: Int32 = 1280

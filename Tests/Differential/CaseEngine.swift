@@ -31,9 +31,9 @@ final class CaseEngine {
     /// Bytes of a vector register; 0 if cases have no vector state.
     private let vectorBytes: Int
 
-    init?(_ choice: Choice, vectorBytes: Int = 0) {
+    init?(_ choice: Choice, model: String = "max", vectorBytes: Int = 0) {
         guard let slot = CaseEngine.page(CaseLayout.slot), let scratch = CaseEngine.page(CaseLayout.scratch),
-              let engine = CaseEngine.make(choice, SlotCode(), vectorBytes: vectorBytes) else { return nil }
+              let engine = CaseEngine.make(choice, SlotCode(), model: model, vectorBytes: vectorBytes) else { return nil }
         self.slot = slot.assumingMemoryBound(to: UInt32.self)
         self.scratch = scratch.assumingMemoryBound(to: UInt64.self)
         name = choice.rawValue
@@ -42,9 +42,9 @@ final class CaseEngine {
         vcpu = engine.makeVCPU()
     }
 
-    /// An engine for the guest with every extension.
-    static func make(_ choice: Choice, _ source: any CodeSource, vectorBytes: Int = 0) -> (any Engine)? {
-        guard let model = try? CPUModel(parsing: vectorBytes == 0 ? "max" : "max,vlen=\(vectorBytes * 8)") else { return nil }
+    /// An engine for a guest with the extensions of `model`.
+    static func make(_ choice: Choice, _ source: any CodeSource, model: String = "max", vectorBytes: Int = 0) -> (any Engine)? {
+        guard let model = try? CPUModel(parsing: vectorBytes == 0 ? model : "\(model),vlen=\(vectorBytes * 8)") else { return nil }
         var options = EngineOptions()
         options.optimize = choice != .plain
         options.codeCacheBytes = 16 << 20
@@ -84,6 +84,7 @@ final class CaseEngine {
         for index in 0 ..< 32 { scratch[index] = before.scratch(index) }
         RISCVState.setFloatControl(UInt32(truncatingIfNeeded: before.fcsr), of: vcpu)
         vcpu[UInt64.self, StateHeader.reservationAddress] = ~0
+        RISCVState.setJumpTable(0, of: vcpu)
         vcpu.pc = CaseLayout.slot
         if vectorBytes > 0 {
             setVectors(before)

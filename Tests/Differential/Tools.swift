@@ -22,8 +22,13 @@ enum Tools {
         let kit = NSHomeDirectory() + "/.cache/guest-kit/bin/q10-riscv64"
         return [ProcessInfo.processInfo.environment["APUS_QEMU"], kit].compactMap { $0 }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }
-    /// The CPU with the extensions of this guest's `max`, and as little else as QEMU lets one choose.
-    static let qemuCPU = "rv64,zicond=on,zfhmin=on,zcb=on,zihpm=off,zicbom=off,zicboz=off,v=on,zvfh=on,zvfhmin=on"
+    /// The CPUs of QEMU with the extensions of this guest's `InstructionCatalogue.models`, and as little else as QEMU lets one
+    /// choose.
+    static let qemuCPUs: [String: String] = {
+        let most = "rv64,b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on"
+        return ["max": most, "max,c=off,zcmp=on,zcmt=on": most + ",c=off,zcmp=on,zcmt=on"]
+    }()
+    static func qemuCPU(_ model: String) -> String { qemuCPUs[model] ?? "rv64" }
 
     /// Runs a program to its end and returns what it wrote.
     static func run(_ program: String, _ arguments: [String], input: [UInt8] = [], seconds: Int = 60) throws -> Data {
@@ -50,11 +55,13 @@ enum Tools {
     }
 
     /// Builds a freestanding guest program from sources of the `Guest` folder.
-    static func buildGuest(_ sources: [String], flags: [String] = [], as name: String, in folder: String) throws -> String {
+    /// - Parameter architecture: without compressed instructions for programs that must run on every CPU model.
+    static func buildGuest(_ sources: [String], architecture: String = "rv64g", flags: [String] = [], as name: String,
+                           in folder: String) throws -> String {
         let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Guest").path
         let output = folder + "/" + name
         _ = try run("riscv64-linux-gnu-gcc", [
-            "-march=rv64gc", "-mabi=lp64d", "-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin",
+            "-march=" + architecture, "-mabi=lp64d", "-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin",
             "-fno-tree-loop-distribute-patterns", "-Wall", "-Wextra",
         ] + flags + sources.map { $0.hasPrefix("/") ? $0 : here + "/" + $0 } + ["-o", output])
         return output

@@ -12,27 +12,33 @@ struct UserModeCases {
     var apus: String
 
     func run(in folder: String) throws -> Outcome {
+        try InstructionCatalogue.models.reduce(into: Outcome()) { $0 += try run($1, in: folder) }
+    }
+
+    private func run(_ model: String, in folder: String) throws -> Outcome {
         let program = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
         let states = 10
         var random = Random(state: seed), records: [CaseRecord] = []
-        for entry in InstructionCatalogue.entries where entry.isComparable && !entry.usesVectors {
+        for entry in InstructionCatalogue.entries where entry.isComparable && !entry.usesVectors && InstructionCatalogue.model(for: entry) == model {
             for _ in 0 ..< max(1, casesPerInstruction / states) {
                 var record = entry.record(count: UInt32(states), using: &random)
+                // States are not seen here, so that no difference can be told apart.
+                if entry.mnemonic == "fcvt.s.bf16", record.before == CaseRecord.nop { continue }
                 record.output = 0
                 records.append(record)
             }
         }
         let input = records.flatMap(\.bytes)
-        let expected = try Tools.run(qemu, ["-cpu", Tools.qemuCPU, program], input: input)
+        let expected = try Tools.run(qemu, ["-cpu", Tools.qemuCPU(model), program], input: input)
         var outcome = Outcome()
         for engine in engines {
-            let actual = try Tools.run(apus, ["exec", "--engine", engine, "-cpu", "max", program], input: input)
+            let actual = try Tools.run(apus, ["exec", "--engine", engine, "-cpu", model, program], input: input)
             guard actual.count == expected.count else {
                 print("apus exec --engine \(engine): wrote \(actual.count) bytes, QEMU \(expected.count)")
                 outcome.failed += 1
                 continue
             }
-            let guest = RISCV64(model: try CPUModel(parsing: "max"))
+            let guest = RISCV64(model: try CPUModel(parsing: model))
             var differing = 0
             for (index, record) in records.enumerated() {
                 let range = index * states * 8 ..< (index + 1) * states * 8
@@ -40,7 +46,7 @@ struct UserModeCases {
                 differing += 1
                 if differing <= 10 { print("apus exec --engine \(engine): \(guest.text(of: record.encoding, at: 0) ?? "?") differs") }
             }
-            print("apus exec --engine \(engine): \(records.count * states) cases, \(differing) encodings differ")
+            print("apus exec --engine \(engine): \(records.count * states) cases on \(model), \(differing) encodings differ")
             outcome += Outcome(passed: differing == 0 ? 1 : 0, failed: differing)
         }
         return outcome

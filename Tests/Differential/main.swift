@@ -6,6 +6,7 @@
 
 import Foundation
 import Host
+import RISCV
 
 var options: [String: String] = [:]
 var arguments = Array(CommandLine.arguments.dropFirst())
@@ -47,7 +48,9 @@ do {
                                           vectorBytes: vectorBits / 8, onlyVectors: only == ["vectors"]).run(in: folder)
     }
     if isWanted("encodings") {
-        outcome += try EncodingSpace(qemu: qemu, seed: seed, words: cases * 200).run(in: folder)
+        for model in InstructionCatalogue.models {
+            outcome += try EncodingSpace(qemu: qemu, seed: seed, model: model, words: cases * 200).run(in: folder)
+        }
     }
     if isWanted("user") {
         outcome += try UserModeCases(casesPerInstruction: max(10, cases / 4), seed: seed, qemu: qemu, apus: options["apus"] ?? beside)

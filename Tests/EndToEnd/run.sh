@@ -10,7 +10,8 @@
 #
 # A case is Cases/NAME.sh, run by the guest's own bash in an empty folder: it passes when it ends with 0 and prints
 # Cases/NAME.expected. Its head may say: `# slow`, `# seconds: N` (time limit, default 120), `# guest only` (its
-# answer is about riscv64 itself), or `# needs: PATH` (skipped, with a word, where the host lacks it).
+# answer is about riscv64 itself), `# cpu: MODEL` (run with -cpu MODEL), or `# needs: PATH` (skipped, with a word, where
+# the host lacks it).
 # python-modules.txt lists the modules of CPython's own test suite, each a case named python-test-MODULE.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,7 +21,7 @@ full= native= list= bless= emulator="$REPO/.build/release/apus exec" wanted=()
 while [ $# -gt 0 ]; do case $1 in
     --full) full=1;; --native) native=1;; --list) list=1;; --bless) bless=1;;
     --emulator) emulator=${2:?}; shift;;
-    -*) sed -n 2,17p "$0"; exit 2;;
+    -*) sed -n 2,18p "$0"; exit 2;;
     *) wanted+=("$1");; esac; shift; done
 
 if [ -n "$list" ]; then tree=
@@ -43,7 +44,7 @@ in_guest() {
             mount --bind "$CASES" "$TREE/run/cases" || exit 1
             exec chroot "$TREE" /usr/bin/env -C "$WHERE" -i "$@"' - "${variables[@]}" "$@"
     else
-        timeout -k 5 "$seconds" env -i "${variables[@]}" $emulator -L "$tree" "$tree$1" "${@:2}"
+        timeout -k 5 "$seconds" env -i "${variables[@]}" $emulator ${cpu:+-cpu "$cpu"} -L "$tree" "$tree$1" "${@:2}"
     fi
 }
 
@@ -59,12 +60,13 @@ selected() {
 }
 
 run_case() {
-    local name=$1 file=$here/Cases/$1.sh head seconds status began=$SECONDS script
+    local name=$1 file=$here/Cases/$1.sh head seconds status began=$SECONDS script cpu
     head=$(sed -n '/^#/!q;p' "$file")
     grep -q '^# slow' <<< "$head" && [ -z "$full" ] && [ ${#wanted[@]} = 0 ] && return
     [ -n "$native" ] && grep -q '^# guest only' <<< "$head" && return
     if [ -n "$list" ]; then echo "$name"; return; fi
     seconds=$(sed -nE 's/^# seconds: ([0-9]+).*/\1/p' <<< "$head"); seconds=${seconds:-120}
+    cpu=$(sed -nE 's/^# cpu: ([^ ]+).*/\1/p' <<< "$head")
     mkdir -p "$scratch/$name"; script=$file; [ -n "$native" ] && script=/run/cases/$name.sh
     ( cd "$scratch/$name" && in_guest "$seconds" /usr/bin/bash "$script" > ../$name.out 2> ../$name.err < /dev/null ); status=$?
     [ -n "$native$bless" ] && [ -n "$bless" ] && [ $status = 0 ] && cp "$scratch/$name.out" "$here/Cases/$name.expected"

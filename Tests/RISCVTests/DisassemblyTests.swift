@@ -35,7 +35,7 @@ private struct Binutils {
         // Which extensions these tools know.
         try "".write(toFile: source, atomically: true, encoding: .utf8)
         var march = "rv64imafdc_zicsr_zifencei"
-        var known: Extensions = [.m, .zmmul, .a, .f, .d, .c, .zicsr, .zifencei, .zicntr]
+        var known: Extensions = [.m, .zmmul, .a, .zaamo, .zalrsc, .f, .d, .c, .zca, .zcd, .zicsr, .zifencei, .zicntr]
         for (name, extensions) in Extensions.named where !known.isSuperset(of: extensions) {
             if tools.run("as", ["-march=\(march)_\(name)", source, "-o", object]) != nil {
                 march += "_" + name
@@ -47,14 +47,14 @@ private struct Binutils {
         var generator = SplitMix(state: 3)
         var text = ".option norelax\n", expected: [(pc: UInt64, bits: UInt32, text: String)] = []
         var pc: UInt64 = 0
-        for entry in InstructionCatalogue.entries where known.isSuperset(of: entry.extensions) {
+        for entry in InstructionCatalogue.entries where InstructionCatalogue.model(for: entry) == "max" && known.isSuperset(of: entry.extensions) {
             for _ in 0 ..< 40 {
                 var bits = entry.randomEncoding(using: &generator) & ~entry.ignored
                 if entry.operands.contains(.csr) {
                     bits = bits & 0x000f_ffff | [1, 2, 3, 0xc00, 0xc01, 0xc02].randomElement(using: &generator)! << 20
                 }
                 // These never round, and tools know them with mode 0 only.
-                if ["fcvt.d.w", "fcvt.d.wu", "fcvt.d.s", "fcvt.s.h", "fcvt.d.h"].contains(entry.mnemonic) { bits &= ~0x7000 }
+                if ["fcvt.d.w", "fcvt.d.wu", "fcvt.d.s", "fcvt.s.h", "fcvt.d.h", "fcvt.s.bf16"].contains(entry.mnemonic) { bits &= ~0x7000 }
                 guard let disassembled = guest.text(of: bits, at: pc) else { continue }
                 // The shortest no-operation has two spellings; hints with x0 as destination get special names from some
                 // tools.

@@ -32,10 +32,11 @@ struct SplitMix: RandomNumberGenerator {
     }
 
     @Test func encodingsDecodeToTheirOwnEntry() throws {
-        let guest = try RISCV64(model: CPUModel(parsing: "max"))
+        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCV64(model: try CPUModel(parsing: $0))) })
         var generator = SplitMix(state: 1)
         var wrong: [String] = []
         for entry in InstructionCatalogue.entries {
+            let guest = try #require(guests[InstructionCatalogue.model(for: entry)])
             let special = InstructionCatalogue.entries.filter {
                 $0.length == entry.length && entry.mask & ~$0.mask == 0 && $0.mask != entry.mask && ($0.match ^ entry.match) & entry.mask == 0
             }
@@ -57,6 +58,7 @@ struct SplitMix: RandomNumberGenerator {
         var wrong: [String] = []
         for entry in InstructionCatalogue.entries where !entry.extensions.isEmpty {
             let bits = entry.randomEncoding(using: &generator)
+            // Hints and fences are in the base.
             if let found = guest.syntax(of: bits), !found.hasPrefix("fence ") { wrong.append("\(entry.syntax) is \(found)") }
         }
         #expect(wrong == [])
@@ -66,7 +68,7 @@ struct SplitMix: RandomNumberGenerator {
         let guest = try RISCV64(model: CPUModel(parsing: "max"))
         let reserved: [(UInt32, String)] = [
             (0x0000, "all zero"), (0xffff_ffff, "all one"), (0x0008, "c.addi4spn with 0"), (0x4002, "c.lwsp to x0"),
-            (0x6002, "c.ldsp to x0"), (0x8002, "c.jr x0"), (0x6101, "c.addi16sp with 0"), (0x6081, "c.lui with 0"),
+            (0x6002, "c.ldsp to x0"), (0x8002, "c.jr x0"), (0x6101, "c.addi16sp with 0"), (0x6201, "c.lui with 0"),
             (0x2001, "c.addiw x0"), (0x2005, "c.addiw x0, 1"), 
             (0x9c79, "quadrant 1, misc 110"), (0x9c7d, "quadrant 1, misc 111"),
             (0x1005_252f, "lr.w with rs2 = 0 is fine"),

@@ -30,6 +30,8 @@ size_t apus_guarded_copy(void *destination, const void *source, size_t count);
 size_t apus_guarded_string(const char *string, size_t maximum);
 /// Atomically replaces *address by desired if it equals *expected; *expected becomes the old value. Not 0 on a fault.
 int apus_guarded_cas(void *address, uint64_t *expected, uint64_t desired, int bytes);
+/// The same on 16 aligned bytes: expected points to two words, low first.
+int apus_guarded_cas16(void *address, uint64_t *expected, uint64_t low, uint64_t high);
 /// Atomically applies operation (0 swap, add, and, or, xor, minS, maxS, minU, 8 maxU); *old becomes the old value,
 /// zero-extended. Not 0 on a fault.
 int apus_guarded_rmw(void *address, int operation, uint64_t operand, int bytes, uint64_t *old);

@@ -16,7 +16,7 @@ enum RegisterNames {
     ]
     static let csr: [UInt32: String] = [
         0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0x008: "vstart", 0x009: "vxsat", 0x00a: "vxrm", 0x00f: "vcsr", 0xc20: "vl",
-        0xc21: "vtype", 0xc22: "vlenb", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
+        0xc21: "vtype", 0xc22: "vlenb", 0x015: "seed", 0x017: "jvt", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
     ]
 }
 
@@ -94,6 +94,10 @@ enum Disassembler {
         case .csr: return RegisterNames.csr[instruction.csr] ?? hex(UInt64(bitPattern: value))
         case .rm: return ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"][Int(value & 7)]
         case .aqrl: return ["", ".rl", ".aq", ".aqrl"][Int(value & 3)]
+        case .mopR, .mopRR, .mopC, .index: return String(value)
+        case .registerList: return RegisterList(instruction).text
+        case .pushSize: return String(-RegisterList(instruction).adjustment(instruction))
+        case .popSize: return String(RegisterList(instruction).adjustment(instruction))
         case .vm: return value == 0 ? "v0.t" : ""
         case .seg: return value == 0 ? "" : "seg\(value &+ 1)"
         case .vtype11, .vtype10: return vectorType(value)

@@ -75,7 +75,7 @@ extension Emit {
 
     /// FSGNJ, FSGNJN, FSGNJX of two values of the same float type.
     func injectSign(_ a: Value, _ b: Value, _ rule: SignRule) -> Value {
-        let type: ValueType = a.type == .f32 ? .i32 : .i64
+        let type: ValueType = a.type == .f16 ? .i16 : a.type == .f32 ? .i32 : .i64
         let sign = builder.constant(1 &<< UInt64(type.bits &- 1), type)
         let magnitude = builder.constant((1 &<< UInt64(type.bits &- 1)) &- 1, type)
         let x = a.bits(as: type)
@@ -98,11 +98,10 @@ extension Emit {
 
     /// Makes `frm` (an i64 of three bits) the dynamic rounding mode and ends the trace, for code is translated for one mode.
     mutating func setControl(_ frm: Value) {
-        builder.put(StateHeader.context, frm)
+        setContext(context & ~7 == 0 ? frm : frm | constant(context & ~7))
         // The host's unit knows five modes; an invalid one has no instruction that could use it.
         let valid = select(frm.isLessUnsigned(than: constant(5 as UInt64)), frm, constant(0 as UInt64))
         builder.put(StateHeader.floatRounding, valid.low32)
-        builder.jumpContext(to: next)
-        flow = .end
+        endInNewContext()
     }
 }

@@ -13,6 +13,8 @@ public enum RISCVState {
     public static func float(_ number: Int) -> Int32 {
         StateHeader.guestStart &+ Int32(truncatingIfNeeded: 8 &* (number & 31))
     }
+    /// UInt64: `jvt`, the base of the jump table of Zcmt.
+    public static let jumpTable = StateHeader.guestControl
 }
 
 /// One guest instruction in translation.
@@ -21,7 +23,7 @@ struct Emit {
     let pc: UInt64
     /// The address of the instruction that follows in memory.
     let next: UInt64
-    /// The translation context of the block: bits 2:0 are `frm`.
+    /// The translation context of the block: bits 2:0 are `frm`, bit 3 is set if the mode in `jvt` is not 0.
     let context: UInt64
     /// What the CPU has, for instructions whose operands name something that it may lack.
     let extensions: Extensions
@@ -134,6 +136,15 @@ struct Emit {
     /// Leaves translated code with the program counter at the next instruction.
     mutating func exitAfter(_ reason: ExitReason) {
         builder.exit(reason.rawValue, at: next)
+        flow = .end
+    }
+
+    // MARK: translation context
+
+    /// What the blocks that run from here on are translated for; followed by `endInNewContext`.
+    func setContext(_ value: Value) { builder.put(StateHeader.context, value) }
+    mutating func endInNewContext() {
+        builder.jumpContext(to: next)
         flow = .end
     }
 

@@ -1,5 +1,4 @@
-// The floating-point control and status register as code outside translated blocks sees it: signal frames, thread
-// creation, debuggers.
+// Control and status registers as code outside translated blocks sees them: signal frames, thread creation, debuggers.
 
 import Translation
 
@@ -16,5 +15,11 @@ extension RISCVState {
         // An invalid mode has no instruction that could use it; the host's unit stays in the default one.
         vcpu[UInt32.self, StateHeader.floatRounding] = frm > 4 ? 0 : frm
         vcpu.context = vcpu.context & ~7 | UInt64(frm)
+    }
+
+    /// Sets `jvt`, the table of Zcmt; blocks translated from then on know whether its mode is one that there is.
+    public static func setJumpTable(_ value: UInt64, of vcpu: VCPU) {
+        vcpu[UInt64.self, jumpTable] = value
+        vcpu.context = vcpu.context & ~8 | (value & 0x3f == 0 ? 0 : 8)
     }
 }

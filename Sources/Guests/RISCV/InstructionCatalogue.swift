@@ -13,9 +13,15 @@ package struct CatalogueEntry: Sendable {
     package let ignored: UInt32
     package let length: Int
     package let extensions: Extensions
+    package let alternative: Extensions
     package let operands: [Operand]
     /// Which table it stands in, and where.
     package let chapter: Int
+
+    /// Whether a CPU with these extensions has the instruction.
+    package func isEnabled(by extensions: Extensions) -> Bool {
+        extensions.isSuperset(of: self.extensions) || !alternative.isEmpty && extensions.isSuperset(of: alternative)
+    }
 
     /// An encoding with random operands; those with a rounding mode get a valid one.
     package func randomEncoding(using generator: inout some RandomNumberGenerator) -> UInt32 {
@@ -29,6 +35,14 @@ package struct CatalogueEntry: Sendable {
 }
 
 package enum InstructionCatalogue {
+    /// CPUs that have all instructions between them: some share their encodings with others.
+    package static let models = ["max", "max,c=off,zcmp=on,zcmt=on"]
+
+    /// The first of `models` that has `entry`.
+    package static func model(for entry: CatalogueEntry) -> String {
+        models.first { name in (try? CPUModel(parsing: name)).map { entry.isEnabled(by: $0.extensions) } ?? false } ?? "max"
+    }
+
     /// Every instruction, chapter by chapter.
     package static let entries: [CatalogueEntry] = Pattern.all.enumerated().flatMap { chapter, table in
         table.map { pattern in
@@ -36,7 +50,7 @@ package enum InstructionCatalogue {
             let names = syntax.split { " ,(){}".contains($0) }.map(String.init)
             return CatalogueEntry(
                 syntax: syntax, mnemonic: pattern.mnemonic, mask: pattern.mask, match: pattern.match, nonzero: pattern.nonzero,
-                ignored: pattern.ignored, length: Int(pattern.length), extensions: pattern.extensions,
+                ignored: pattern.ignored, length: Int(pattern.length), extensions: pattern.extensions, alternative: pattern.alternative,
                 operands: names.compactMap { Operand.byName[$0] }, chapter: chapter)
         }
     }

@@ -27,6 +27,13 @@ public final class RISCV64: Guest {
         // The helper table is filled while there is one thread only.
         _ = Clock.helper
         _ = ModularConversion.helper
+        _ = EntropySource.helper
+        _ = BrainFloat.narrow
+        _ = PairSwap.helper
+        _ = Crossbar.bytes
+        _ = Crossbar.nibbles
+        AES.prepare()
+        _ = (SM4.round, SM4.keySchedule)
         _ = VectorUnit.helper
         _ = VectorConfiguration.helper
         _ = VectorConfiguration.refresh

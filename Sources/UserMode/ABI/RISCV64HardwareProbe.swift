@@ -4,11 +4,15 @@ import RISCV
 extension RISCV64LinuxABI {
     /// The bits of `RISCV_HWPROBE_KEY_IMA_EXT_0`.
     private static let extensionBits: [(bit: UInt64, extensions: Extensions)] = [
-        (0, [.f, .d]), (1, .c), (2, .v), (3, .zba), (4, .zbb), (5, .zbs), (7, .zbc), (28, .zfhmin), (29, .zihintntl), (30, .zvfh), (31, .zvfhmin), (32, .zfa),
-        (35, .zicond), (36, .zihintpause), (37, .zve32x), (38, .zve32f), (39, .zve64x), (40, .zve64f), (41, .zve64d), (43, .zca), (44, .zcb), (45, .zcd), (48, .zawrs),
+        (0, [.f, .d]), (1, .c), (2, .v), (3, .zba), (4, .zbb), (5, .zbs), (6, .zicboz), (7, .zbc), (8, .zbkb), (9, .zbkc), (10, .zbkx),
+        (11, .zknd), (12, .zkne), (13, .zknh), (14, .zksed), (15, .zksh), (16, .zkt), (27, .zfh), (28, .zfhmin),
+        (29, .zihintntl), (30, .zvfh), (31, .zvfhmin), (32, .zfa), (34, .zacas), (35, .zicond), (36, .zihintpause), (37, .zve32x),
+        (38, .zve32f), (39, .zve64x), (40, .zve64f), (41, .zve64d), (42, .zimop), (43, .zca), (44, .zcb),
+        (45, .zcd), (47, .zcmop), (48, .zawrs), (50, .zicntr), (51, .zihpm), (52, .zfbfmin), (56, .zaamo), (57, .zalrsc),
+        (58, .zabha),
     ]
 
-    /// The value of `key`, or nil if Linux 6.12 does not know the key.
+    /// The value of `key`, or nil for a key beyond those of Linux 6.12. The bits are those that Linux 6.17 knows.
     public func hardwareProbe(_ key: Int64) -> UInt64? {
         switch key {
         // Vendor, architecture and implementation numbers.
@@ -21,8 +25,8 @@ extension RISCV64LinuxABI {
             }
         // Misaligned scalar accesses are fast: the old key, and the new one.
         case 5, 9: 3
-        // No zicboz.
-        case 6: 0
+        // Bytes in a block of zicboz.
+        case 6: model.extensions.contains(.zicboz) ? 64 : 0
         // The highest user address.
         case 7: 0x3f_ffff_ffff
         // Frequency of the time counter.

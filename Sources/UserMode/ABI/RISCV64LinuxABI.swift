@@ -67,6 +67,7 @@ public final class RISCV64LinuxABI: GuestABI {
         for i in 1..<32 { vcpu[x: i] = 0 }
         for i in 0..<32 { vcpu[UInt64.self, RISCVState.float(i)] = 0 }
         RISCVState.setFloatControl(0, of: vcpu)
+        RISCVState.setJumpTable(0, of: vcpu)
         if hasVectors { RISCVState.resetVectors(of: vcpu, bytes: vectorBytes) }
         vcpu[x: 2] = stack
         vcpu.pc = entry

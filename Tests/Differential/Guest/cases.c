@@ -13,7 +13,8 @@ struct record {
     u32 count;                  // cases
     u8 verbose;                 // 1: whole states; 2: only the signal
     u8 base;                    // register that is made an address; 0: none
-    u8 kind;                    // what address: 1 memory, mostly aligned, 3 always; 2 the landing place of jumps
+    u8 kind;                    // what address: 1 memory, mostly aligned, 3 always; 2 the landing place of jumps; 14 low memory
+                                // full of addresses of the landing place, 15 some of them odd; 16 low memory
     u8 alignment;               // memory addresses are multiples of this
     long displacement;          // what the instruction adds to the base
     u64 seed;
@@ -214,7 +215,12 @@ static void prepare(const struct record *r, u64 seed) {
     if (r->base) {
         u64 address = (u64)slot + 36;
         c = next();
-        if (r->kind != 2) {
+        if (r->kind >= 14) {
+            if (r->kind < 16)
+                for (int i = 0; i < 32; i++) scratch[i] = address | (r->kind == 15 ? c >> 24 & 1 : 0);
+            address = (u64)scratch + (c & 56);
+            if (c >> 16 & 7) address &= -(u64)r->alignment;
+        } else if (r->kind != 2) {
             address = (u64)scratch + 64 + (c & 127);
             if (r->kind == 3 || c >> 16 & 7) address &= -(u64)r->alignment;
         } else {

@@ -61,6 +61,8 @@ package enum AVX3: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vpunpckhbw = 0x04_1168, vpunpckhwd = 0x04_1169, vpunpckhdq = 0x04_116A, vpunpckhqdq = 0x24_116D
     case vpacksswb = 0x04_1163, vpackssdw = 0x04_116B, vpackuswb = 0x04_1167, vpackusdw = 0x04_122B
     case vpshufb = 0x04_1200
+    // Rounds of AES.
+    case vaesenc = 0x06_12DC, vaesenclast = 0x06_12DD, vaesdec = 0x06_12DE, vaesdeclast = 0x06_12DF
     // EVEX only: 64-bit arithmetic shifts, products, minima and maxima; scaling by a power of two.
     case vpsravq = 0x64_1246, vpsraq = 0x67_11E2, vpmullq = 0x64_1240
     case vpminsq = 0x64_1239, vpmaxsq = 0x64_123D, vpminuq = 0x64_123B, vpmaxuq = 0x64_123F
@@ -101,6 +103,7 @@ package enum AVX2Operand: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vmovshdup = 0x04_2116, vmovsldup = 0x04_2112
     case vpbroadcastb = 0x00_1278, vpbroadcastw = 0x01_1279, vpbroadcastd = 0x02_1258, vpbroadcastq = 0x23_1259
     case vbroadcastss = 0x02_1218
+    case vaesimc = 0x06_12DB
 }
 
 /// `dst = op src` with an immediate.
@@ -108,6 +111,7 @@ package enum AVX2Immediate: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vpshufd = 0x04_1170, vpshufhw = 0x04_2170, vpshuflw = 0x04_3170
     case vroundps = 0x06_1308, vroundpd = 0x06_1309
     case vpermilps = 0x04_1304, vpermilpd = 0x24_1305, vpermq = 0x34_1300
+    case vaeskeygenassist = 0x06_13DF
 }
 
 /// `dst = mask bit ? b : a`, the mask being the sign bits of a fourth register. No EVEX form.

@@ -17,7 +17,6 @@ extension Lowering {
         let isMasked = op.aux != 0
         guard Self.isSupported(form, operation, isMasked: isMasked) else { return }
         let helper = ops[next]
-        storesMayBePending = true
         evictScratch()
         places.locked = 0
         var lanes = Lanes(form: form, operation: operation, mask: Int32(op.aux) &* 8)

@@ -105,6 +105,7 @@ extension Lowering {
     }
 
     mutating func lowerHelper(_ op: Op) {
+        if lowerIntrinsic(op) { return }
         storesMayBePending = true
         let arguments = [op.a, op.b, op.c]
         for (number, ref) in arguments.enumerated() where ref >= 0 {

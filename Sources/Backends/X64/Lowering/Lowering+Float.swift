@@ -17,7 +17,7 @@ extension Lowering {
     private mutating func roundingTemporary(_ mode: FloatMode) -> GPR? { mode.resident ? nil : takeInteger() }
 
     /// Emits `body` with MXCSR set to the op's rounding if that is not the resident one.
-    private mutating func withRounding(_ mode: FloatMode, _ reserved: GPR? = nil, _ body: (inout Lowering) -> Void) {
+    mutating func withRounding(_ mode: FloatMode, _ reserved: GPR? = nil, _ body: (inout Lowering) -> Void) {
         guard !mode.resident else { return body(&self) }
         let temporary = reserved ?? takeInteger()
         let control: UInt32 = switch mode.rounding { case .towardZero: 0x6000; case .down: 0x2000; case .up: 0x4000; default: 0 }
@@ -49,7 +49,8 @@ extension Lowering {
 
     mutating func lowerFloatArithmetic(_ op: Op) {
         let mode = FloatMode(rawValue: op.aux)
-        guard hostCanRound(mode), op.type != .f16 else { return lowerFloatSlow(op) }
+        guard hostCanRound(mode), op.type != .f16 || op.code != .fma else { return lowerFloatSlow(op) }
+        if op.type == .f16 { return lowerHalfArithmetic(op, mode) }
         let double = op.type == .f64
         if op.code == .fma { return lowerFMA(op, mode, double) }
         if op.code == .fsqrt {
@@ -145,13 +146,12 @@ extension Lowering {
     mutating func lowerFloatCompare(_ op: Op) {
         let relation = FloatCompare(rawValue: op.aux) ?? .equalQuiet
         let operandType = type(op.a)
-        guard operandType != .f16 else { return lowerFloatSlow(op) }
-        let double = operandType == .f64
+        let double = operandType == .f64, isHalf = operandType == .f16
         let quiet: AVX2Operand = double ? .vucomisd : .vucomiss
         let signaling: AVX2Operand = double ? .vcomisd : .vcomiss
         switch relation {
         case .equalQuiet:
-            let left = useFloat(op.a), right = useFloatOperand(op.b)
+            let left = isHalf ? widen(op.a) : useFloat(op.a), right = isHalf ? .direct(widen(op.b)) : useFloatOperand(op.b)
             let result = takeInteger(), other = takeInteger()
             a.mov(.b32, .direct(other), imm: 0)
             a.avx(quiet, left, right)
@@ -161,7 +161,7 @@ extension Lowering {
             deliver(result)
         default:
             // b > a and b >= a are false for unordered operands.
-            let left = useFloatOperand(op.a), right = useFloat(op.b)
+            let left = isHalf ? .direct(widen(op.a)) : useFloatOperand(op.a), right = isHalf ? widen(op.b) : useFloat(op.b)
             let isStrict = relation == .less || relation == .lessQuiet
             a.avx(relation == .less || relation == .lessEqual ? signaling : quiet, right, left)
             let target = define()
@@ -175,9 +175,14 @@ extension Lowering {
     mutating func lowerFloatToInt(_ op: Op) {
         let mode = FloatMode(rawValue: op.aux)
         let source = type(op.a)
-        guard source != .f16, hostCanRound(mode), op.type == .i32 || op.type == .i64 else { return lowerFloatSlow(op) }
+        guard hostCanRound(mode), op.type == .i32 || op.type == .i64 else { return lowerFloatSlow(op) }
         let double = source == .f64
-        var value = useFloat(op.a)
+        let operand = useFloat(op.a)
+        var value = operand
+        if source == .f16 {
+            value = takeFloat()
+            a.avx(.vcvtph2ps, value, operand)
+        }
         let truncates = mode.rounding == .towardZero
         let convert: FloatToInteger
         if truncates { convert = double ? .vcvttsd2si : .vcvttss2si } else { convert = double ? .vcvtsd2si : .vcvtss2si }
@@ -211,10 +216,10 @@ extension Lowering {
             a.avx(double ? .vroundsd : .vroundss, rounded, value, value, imm: immediate | 8)
             let original = value
             value = rounded
-            emitUnsignedRangeCheck(op, value, original, result, double, limit)
+            emitUnsignedRangeCheck(op, value, operand, result, double, limit)
             value = original
         } else {
-            emitUnsignedRangeCheck(op, value, value, result, double, limit)
+            emitUnsignedRangeCheck(op, value, operand, result, double, limit)
         }
         if truncates || mode.resident {
             a.convert(convert, .b64, result, value)
@@ -265,8 +270,8 @@ extension Lowering {
     mutating func lowerIntToFloat(_ op: Op) {
         let mode = FloatMode(rawValue: op.aux)
         let source = type(op.a)
-        guard op.type != .f16, hostCanRound(mode), source == .i32 || source == .i64 else { return lowerFloatSlow(op) }
-        let double = op.type == .f64
+        guard hostCanRound(mode), source == .i32 || source == .i64 else { return lowerFloatSlow(op) }
+        let double = op.type == .f64, isHalf = op.type == .f16
         let convert: IntegerToFloat = double ? .vcvtsi2sd : .vcvtsi2ss
         if !mode.signed, source == .i64 {
             let value = use(op.a)
@@ -282,10 +287,11 @@ extension Lowering {
             code.aux = UInt16(16 &+ target.rawValue)
             emitOnes(target, double)
             withRounding(mode, temporary) { $0.a.convert(convert, .b64, target, target, value) }
+            if isHalf { narrowToHalf(target, mode) }
             code.resume = a.cursor
             record(.rejoin)
             cold.append(code)
-            isBoxed[index] = true
+            isBoxed[index] = !isHalf
             return deliver(target)
         }
         let value = useOperand(op.a)
@@ -300,7 +306,8 @@ extension Lowering {
         } else {
             withRounding(mode) { $0.a.convert(convert, s, target, target, value) }
         }
-        isBoxed[index] = true
+        if isHalf { narrowToHalf(target, mode) }
+        isBoxed[index] = !isHalf
     }
 
     /// Breaks the dependency on the old content, and boxes an f32 by the bits it will keep.
@@ -311,7 +318,11 @@ extension Lowering {
     mutating func lowerFloatToFloat(_ op: Op) {
         let mode = FloatMode(rawValue: op.aux)
         let source = type(op.a)
-        guard hostCanRound(mode), source != .f16, op.type != .f16 else { return lowerFloatSlow(op) }
+        guard hostCanRound(mode) else { return lowerFloatSlow(op) }
+        if source == .f16 || op.type == .f16 {
+            if !lowerHalfConversion(op, mode) { lowerFloatSlow(op) }
+            return
+        }
         if source == op.type {
             let value = useFloat(op.a)
             let target = defineFloat(reusing: op.a)
@@ -337,7 +348,8 @@ extension Lowering {
 
     mutating func lowerFloatRound(_ op: Op) {
         let mode = FloatMode(rawValue: op.aux)
-        guard hostCanRound(mode), op.type != .f16 else { return lowerFloatSlow(op) }
+        guard hostCanRound(mode) else { return lowerFloatSlow(op) }
+        if op.type == .f16 { return lowerHalfRound(op, mode) }
         let double = op.type == .f64
         let value = useFloat(op.a)
         let target = defineFloat(reusing: op.a)

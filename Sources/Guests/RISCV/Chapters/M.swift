@@ -4,17 +4,17 @@ import IR
 
 extension Pattern {
     static let multiply: [Pattern] = [
-        Pattern("mul rd, rs1, rs2", "0000001 ..... ..... 000 ..... 0110011", .zmmul) { x, i in x[i.rd] = x[i.rs1] * x[i.rs2] },
-        Pattern("mulh rd, rs1, rs2", "0000001 ..... ..... 001 ..... 0110011", .zmmul) { x, i in
+        Pattern("mul rd, rs1, rs2", "0000001 ..... ..... 000 ..... 0110011", .zmmul, or: .m) { x, i in x[i.rd] = x[i.rs1] * x[i.rs2] },
+        Pattern("mulh rd, rs1, rs2", "0000001 ..... ..... 001 ..... 0110011", .zmmul, or: .m) { x, i in
             x[i.rd] = x.builder.binary(.mulHighS, x[i.rs1], x[i.rs2])
         },
-        Pattern("mulhsu rd, rs1, rs2", "0000001 ..... ..... 010 ..... 0110011", .zmmul) { x, i in
+        Pattern("mulhsu rd, rs1, rs2", "0000001 ..... ..... 010 ..... 0110011", .zmmul, or: .m) { x, i in
             x[i.rd] = x.builder.binary(.mulHighSU, x[i.rs1], x[i.rs2])
         },
-        Pattern("mulhu rd, rs1, rs2", "0000001 ..... ..... 011 ..... 0110011", .zmmul) { x, i in
+        Pattern("mulhu rd, rs1, rs2", "0000001 ..... ..... 011 ..... 0110011", .zmmul, or: .m) { x, i in
             x[i.rd] = x.builder.binary(.mulHighU, x[i.rs1], x[i.rs2])
         },
-        Pattern("mulw rd, rs1, rs2", "0000001 ..... ..... 000 ..... 0111011", .zmmul) { x, i in
+        Pattern("mulw rd, rs1, rs2", "0000001 ..... ..... 000 ..... 0111011", .zmmul, or: .m) { x, i in
             x[i.rd] = x.word(x[i.rs1].low32 * x[i.rs2].low32)
         },
         // Division by zero and overflow give what the manual wants because the IR defines them so.

@@ -1,5 +1,5 @@
 // "Zfa" Extension for Additional Floating-Point Instructions, for single and double precision. Those on half precision
-// need Zfh, and those for 32-bit machines RV32.
+// stand with Zfh; those for 32-bit machines need RV32.
 
 import IR
 import Translation
@@ -24,6 +24,22 @@ enum LoadImmediateConstant {
             // What is left of the significand is a multiple of a quarter of its unit.
             let fraction = ["", ".4", ".8", ".c"][Int(value.significandBitPattern &>> 50)]
             return "\(value.sign == .minus ? "-" : "")0x1\(fraction)p\(value.exponent < 0 ? "" : "+")\(value.exponent)"
+        }
+    }
+
+    /// In half precision 2⁻¹⁶ and 2⁻¹⁵ are subnormal and 2¹⁶ is infinity.
+    static func half(_ field: UInt32) -> UInt16 {
+        switch field & 31 {
+        case 1: return 0x0400
+        case 2: return 0x0100
+        case 3: return 0x0200
+        case 29, 30: return 0x7c00
+        case 31: return 0x7e00
+        default:
+            let value = values[Int(field & 31)]
+            if value == 0 { return 0 }
+            let exponent = UInt16(truncatingIfNeeded: value.exponent &+ 15) &<< 10
+            return (value < 0 ? 0x8000 : 0) | exponent | UInt16(truncatingIfNeeded: value.significandBitPattern &>> 42)
         }
     }
 

@@ -1,5 +1,6 @@
 // "Zicsr" Extension for Control and Status Register Instructions, with the registers an application can reach: the
-// floating-point ones and the counters of Zicntr. Every other number is an illegal instruction.
+// floating-point ones, the counters of Zicntr, seed of Zkr and jvt of Zcmt. The counters of Zihpm are kept from programs by
+// the operating system, as they are under Linux. Every other number is an illegal instruction.
 
 import IR
 import Translation
@@ -33,6 +34,14 @@ extension Emit {
                 builder.putFloatFlags(new)
                 setControl(new.shiftedRightUnsigned(by: constant(5 as UInt64)) & constant(7 as UInt64))
             }
+        case 0x015 where extensions.contains(.zkr): // seed: a read alone would be taken for one without effect
+            guard isWritten else { return illegal() }
+            self[i.rd] = builder.helper(EntropySource.helper, .readsState)
+        case 0x017 where extensions.contains(.zcmt): // jvt
+            let old = builder.get(RISCVState.jumpTable)
+            let new = isWritten ? updated(old) : old
+            self[i.rd] = old
+            if isWritten { setJumpTable(new) }
         case 0xc00, 0xc01, 0xc02: // cycle, time, instret
             guard extensions.contains(.zicntr), !isWritten else { return illegal() }
             self[i.rd] = builder.helper(Clock.helper, .readsState)

@@ -26,9 +26,9 @@ final class DecodeTree: @unchecked Sendable {
 
     init(_ extensions: Extensions) {
         var enabled: [Pattern] = []
-        enabled.reserveCapacity(384)
+        enabled.reserveCapacity(512)
         for table in Pattern.all {
-            for pattern in table where extensions.isSuperset(of: pattern.extensions) { enabled.append(pattern) }
+            for pattern in table where pattern.isEnabled(by: extensions) { enabled.append(pattern) }
         }
         let sketch = Sketch(patterns: enabled)
         nodes = .allocate(capacity: sketch.nodes.count)

@@ -99,4 +99,14 @@ struct Instruction {
     /// Offsets of the byte and halfword accesses of Zcb.
     var uimmCLB: Int64 { Int64(piece(6, 1, at: 0) | piece(5, 1, at: 1)) }
     var uimmCLH: Int64 { Int64(piece(5, 1, at: 1)) }
+
+    // MARK: fields of single extensions
+    /// Which byte of a register the SM4 instructions take.
+    var byteSelect: UInt64 { UInt64(field(30, 2)) }
+    /// A three-bit field of Zcmp: s0, s1, then s2 to s7.
+    private func saved(_ number: UInt32) -> Register { Register(number < 2 ? 8 &+ number : 16 &+ number) }
+    var savedRegister1: Register { saved(field(7, 3)) }
+    var savedRegister2: Register { saved(field(2, 3)) }
+    /// An entry of the table of Zcmt.
+    var tableIndex: UInt64 { UInt64(field(2, 8)) }
 }

@@ -7,6 +7,7 @@ package enum Operand: String, CaseIterable, Sendable {
     case immI, immS, immB, immU, immJ, shamt, shamtW, csr, uimm, rm, pred, succ, aqrl, fli
     case immCI, immCU, shamtC, immCI16, uimmCIW, uimmCL4, uimmCL8, uimmCI4, uimmCI8, uimmCSS4, uimmCSS8, immCB, immCJ
     case uimmCLB, uimmCLH
+    case bs, rnum, mopR, mopRR, mopC, registerList, pushSize, popSize, sreg1, sreg2, index
     case vd, vs1, vs2, vm, seg, simm5, uimm5, vtype11, vtype10
 
     /// The operand spelled `name` in an assembler text.
@@ -42,6 +43,16 @@ package enum Operand: String, CaseIterable, Sendable {
         case .immCJ: 0x1ffc
         case .uimmCLB: 0x0060
         case .uimmCLH: 0x0020
+        case .bs: 0xc000_0000
+        case .rnum: 0x00f0_0000
+        case .mopR: 0x4c30_0000
+        case .mopRR: 0x4c00_0000
+        case .mopC: 0x0700
+        case .registerList: 0x00f0
+        case .pushSize, .popSize: 0x000c
+        case .sreg1: 0x0380
+        case .sreg2: 0x001c
+        case .index: 0x03fc
         }
     }
 
@@ -92,6 +103,16 @@ package enum Operand: String, CaseIterable, Sendable {
         case .immCJ: return i.immCJ
         case .uimmCLB: return i.uimmCLB
         case .uimmCLH: return i.uimmCLH
+        case .bs: return Int64(i.byteSelect)
+        case .rnum: return Int64(i.field(20, 4))
+        case .mopR: return Int64(i.field(30, 1) &<< 4 | i.field(26, 2) &<< 2 | i.field(20, 2))
+        case .mopRR: return Int64(i.field(30, 1) &<< 2 | i.field(26, 2))
+        case .mopC: return Int64(i.field(8, 3) &<< 1 | 1)
+        case .registerList: return Int64(i.field(4, 4))
+        case .pushSize, .popSize: return Int64(i.field(2, 2))
+        case .sreg1: return Int64(i.savedRegister1.number)
+        case .sreg2: return Int64(i.savedRegister2.number)
+        case .index: return Int64(i.tableIndex)
         case .vd: return Int64(i.vd)
         case .vs1: return Int64(i.vs1)
         case .vs2: return Int64(i.vs2)
@@ -109,12 +130,13 @@ package enum Operand: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .rd, .rs1, .rs2, .rs2C, .rdLow, .rs1Low, .rs2Low: .register
+        case .rd, .rs1, .rs2, .rs2C, .rdLow, .rs1Low, .rs2Low, .sreg1, .sreg2: .register
         case .fd, .fs1, .fs2, .fs3, .fs2C, .fdLow, .fs2Low: .floatRegister
         case .vd, .vs1, .vs2: .vectorRegister
         case .immB, .immJ, .immCB, .immCJ: .target
-        case .shamt, .shamtW, .shamtC: .hexadecimal
+        case .shamt, .shamtW, .shamtC, .bs, .rnum: .hexadecimal
         case .immU, .immCU, .csr, .rm, .pred, .succ, .aqrl, .fli, .vm, .seg, .vtype11, .vtype10: .special
+        case .mopR, .mopRR, .mopC, .registerList, .pushSize, .popSize: .special
         default: .immediate
         }
     }

@@ -18,16 +18,19 @@ struct Pattern: Sendable {
     let length: UInt8
     /// The instruction has a rounding mode field; its meaning runs only if that names a valid mode.
     let isRounded: Bool
-    /// The extensions that must all be there.
+    /// The extensions that must all be there, or else all of `alternative` if that is not empty.
     let extensions: Extensions
+    let alternative: Extensions
     let meaning: Meaning
 
     /// - Parameters:
     ///   - encoding: most significant bit first: `0` and `1` are fixed, `.` belongs to an operand, `n` too but the `n`
     ///     bits are not all 0, `-` is ignored; blanks separate fields.
-    init(_ syntax: StaticString, _ encoding: StaticString, _ extensions: Extensions = [], _ meaning: @escaping Meaning) {
+    init(_ syntax: StaticString, _ encoding: StaticString, _ extensions: Extensions = [], or alternative: Extensions = [],
+         _ meaning: @escaping Meaning) {
         self.syntax = syntax
         self.extensions = extensions
+        self.alternative = alternative
         self.meaning = meaning
         var mask: UInt32 = 0, match: UInt32 = 0, nonzero: UInt32 = 0, ignored: UInt32 = 0, count: UInt8 = 0
         for character in UnsafeBufferPointer(start: encoding.utf8Start, count: encoding.utf8CodeUnitCount) {
@@ -55,6 +58,11 @@ struct Pattern: Sendable {
     /// Whether `bits` (a 16-bit encoding stands alone in the low half) is this instruction.
     func matches(_ bits: UInt32) -> Bool { bits & mask == match && (nonzero == 0 || bits & nonzero != 0) }
 
+    /// Whether a CPU with these extensions has the instruction.
+    func isEnabled(by extensions: Extensions) -> Bool {
+        extensions.isSuperset(of: self.extensions) || !alternative.isEmpty && extensions.isSuperset(of: alternative)
+    }
+
     /// The first word of the syntax, without what stands in braces.
     var mnemonic: String {
         var isInBraces = false
@@ -69,6 +77,8 @@ struct Pattern: Sendable {
     static let all: [[Pattern]] = [
         integer, integerWords, multiply, atomics, csr, compressed, compressedCodeSize, single, double, half, additionalFloat,
         addressGeneration, basicBits, carryless, singleBits, conditional, hints,
+        halfArithmetic, brainFloat, compareAndSwap, narrowAtomics, cryptographyBits, encryption, hashes, chineseCryptography,
+        cacheBlocks, mayBeOperations, pushAndPop, tableJump,
         vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
         vectorFloatConversions, vectorMemory, vectorMemoryWhole,
     ]

@@ -9,6 +9,10 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
     case badValue(feature: String, value: String)
     case badNumber(feature: String, value: String, expects: String)
     case missingRequirement(feature: String, needs: String)
+    /// The extensions that are on make no CPU; the reason in QEMU's words.
+    case contradiction(String)
+    /// A known model that needs what this guest cannot execute.
+    case unsupportedModel(String, needs: String)
 
     public var description: String {
         switch self {
@@ -17,6 +21,8 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
         case .unsupportedFeature(let name): "CPU feature '\(name)' is not supported"
         case .badValue(let feature, let value): "CPU feature '\(feature)' expects 'on' or 'off', not '\(value)'"
         case .badNumber(let feature, let value, let expects): "CPU feature '\(feature)' expects \(expects), not '\(value)'"
+        case .contradiction(let reason): reason
+        case .unsupportedModel(let name, let needs): "CPU model '\(name)' needs \(needs)"
         case .missingRequirement(let feature, let needs): "CPU feature '\(feature)' needs \(needs)"
         }
     }
@@ -31,15 +37,35 @@ public struct CPUModel: Sendable, Hashable {
     public var vectorBits = 128
     public var elementBits = 64
 
-    /// The models that can be named on the command line. `rv64` has the extensions that QEMU's `rv64` switches on and
+    /// The models that can be named on the command line.
+    public static let all: [CPUModel] = seeds.map {
+        CPUModel(name: $0.name, summary: $0.summary, extensions: $0.extensions.completed())
+    }
+
+    /// The models before their extensions bring others with them. `rv64` and `max` have the extensions that QEMU's have and
     /// this guest knows.
-    public static let all: [CPUModel] = [
+    private static let seeds: [CPUModel] = [
         CPUModel(name: "rv64", summary: "a general 64-bit RISC-V CPU", extensions: [
-            .m, .a, .f, .d, .c, .zicsr, .zifencei, .zicntr, .b, .zbc, .zfa, .zawrs, .zihintpause, .zihintntl, .zicbop,
-            .zmmul,
+            .m, .a, .f, .d, .c, .zifencei, .zicntr, .zihpm, .zba, .zbb, .zbc, .zbs, .zfa, .zawrs, .zihintpause, .zihintntl,
+            .zicbom, .zicbop, .zicboz, .memoryProperties,
         ]),
-        CPUModel(name: "max", summary: "every supported extension", extensions: .all),
+        CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: [
+            .m, .a, .f, .d, .c, .b, .zifencei, .zicntr, .zihpm, .zbc, .zicond, .zfa, .zfh, .zfbfmin, .zcb, .zcmop, .zimop, .zawrs,
+            .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .v, .zvfh,
+            .memoryProperties,
+        ]),
         CPUModel(name: "rv64i", summary: "the base integer instructions only", extensions: []),
+        CPUModel(name: "rva20u64", summary: "the profile RVA20U64", extensions: [
+            .m, .a, .f, .d, .c, .zicntr, .ziccif, .ziccrse, .ziccamoa, .zicclsm, .za64rs,
+        ]),
+        CPUModel(name: "rva22u64", summary: "the profile RVA22U64", extensions: [
+            .m, .a, .f, .d, .c, .b, .zicntr, .zihpm, .zihintpause, .zfhmin, .zkt, .zicbom, .zicbop, .zicboz, .memoryProperties,
+        ]),
+    ]
+
+    /// Known models that need what this guest does not have.
+    private static let unsupportedModels: [(name: String, needs: String)] = [
+        ("rva23u64", "the Zvbb extension, which is not supported"),
     ]
 
     public static let `default` = all[0]
@@ -47,14 +73,17 @@ public struct CPUModel: Sendable, Hashable {
     /// The model of a `-cpu` argument: a model name and switches, `name=on|off|true|false`, `+name`, `-name` or `name`.
     public init(parsing text: String) throws(CPUModelError) {
         let parts = text.split(separator: ",", omittingEmptySubsequences: true).map(String.init)
-        guard let name = parts.first, let model = CPUModel.all.first(where: { $0.name == name }) else {
+        if let missing = CPUModel.unsupportedModels.first(where: { $0.name == parts.first }) {
+            throw .unsupportedModel(missing.name, needs: missing.needs)
+        }
+        guard let name = parts.first, let model = CPUModel.seeds.first(where: { $0.name == name }) else {
             throw .unknownModel(parts.first ?? "")
         }
         self = model
-        for part in parts.dropFirst() { try apply(part) }
-        for rule in Extensions.requirements where extensions.contains(rule.extension) && !extensions.isSuperset(of: rule.needs) {
-            throw .missingRequirement(feature: rule.name, needs: rule.needsNames)
-        }
+        var denied: Extensions = []
+        for part in parts.dropFirst() { try apply(part, &denied) }
+        extensions = extensions.completed(denying: denied)
+        if let reason = extensions.contradiction { throw .contradiction(reason) }
         if extensions.contains(.v), vectorBits < 128 { throw .missingRequirement(feature: "v", needs: "vlen=128 or more") }
         if extensions.contains(.zve64x), elementBits < 64 { throw .missingRequirement(feature: "zve64x", needs: "elen=64") }
     }
@@ -70,36 +99,47 @@ public struct CPUModel: Sendable, Hashable {
         (Extensions.letters + Extensions.named).map { ($0.name, true) } + unsupportedFeatures.map { ($0, false) }
     }
 
-    private mutating func apply(_ part: String) throws(CPUModelError) {
+    /// Takes one switch; `denied` collects what is off by name.
+    private mutating func apply(_ part: String, _ denied: inout Extensions) throws(CPUModelError) {
         var feature = part, isOn = true
         if let equals = part.firstIndex(of: "=") {
             feature = String(part[..<equals])
             let value = String(part[part.index(after: equals)...])
+            if try CPUModel.isValue(feature, value) { return }
             if try setVectorProperty(feature, value) { return }
             switch value {
             case "on", "true", "yes", "y": isOn = true
             case "off", "false", "no", "n": isOn = false
-            default:
-                if CPUModel.valuedProperties.contains(feature) { return }
-                throw .badValue(feature: feature, value: value)
+            default: throw .badValue(feature: feature, value: value)
             }
         } else if part.hasPrefix("+") || part.hasPrefix("-") {
             isOn = part.hasPrefix("+")
             feature.removeFirst()
         }
         if let known = (Extensions.letters + Extensions.named).first(where: { $0.name == feature }) {
-            if isOn {
-                extensions.formUnion(known.extensions)
-            } else {
-                extensions.subtract(known.extensions)
-                dropDependents()
-            }
+            set(known.extensions, isOn, &denied)
+        } else if feature == "g" {
+            if isOn { set([.m, .a, .f, .d, .zicsr, .zifencei], true, &denied) }
+        } else if let profile = CPUModel.seeds.first(where: { $0.name == feature && feature.hasPrefix("rva") }) {
+            // Without its extensions hardly a program runs: a profile is not taken away as a whole.
+            guard isOn else { throw .unsupportedFeature(feature + "=off") }
+            set(profile.extensions, true, &denied)
         } else if feature == "i" {
             if !isOn { throw .unsupportedFeature("i=off") }
         } else if CPUModel.unsupportedFeatures.contains(feature) {
             if isOn { throw .unsupportedFeature(feature) }
         } else {
             throw .unknownFeature(feature)
+        }
+    }
+
+    private mutating func set(_ extensions: Extensions, _ isOn: Bool, _ denied: inout Extensions) {
+        if isOn {
+            self.extensions.formUnion(extensions)
+            denied.subtract(extensions)
+        } else {
+            self.extensions.subtract(extensions)
+            denied.formUnion(extensions)
         }
     }
 
@@ -121,31 +161,32 @@ public struct CPUModel: Sendable, Hashable {
         return true
     }
 
-    /// What needs a switched-off extension goes with it, so that `f=off` alone is a valid argument.
-    private mutating func dropDependents() {
-        for _ in Extensions.requirements {
-            for rule in Extensions.requirements where !extensions.isSuperset(of: rule.needs) {
-                extensions.subtract(rule.extension)
-            }
+    /// Whether `feature` is a property with a value; one that would change what a program sees must have the only value
+    /// that this guest knows.
+    private static func isValue(_ feature: String, _ value: String) throws(CPUModelError) -> Bool {
+        if blockSizes.contains(feature) {
+            if value != "64" { throw .badNumber(feature: feature, value: value, expects: "64") }
+            return true
         }
+        return valuedProperties.contains(feature)
     }
+
+    /// The sizes of cache blocks in bytes.
+    private static let blockSizes: Set<String> = ["cbom_blocksize", "cbop_blocksize", "cboz_blocksize"]
 
     /// Properties of privileged or vector machines that carry a value and change nothing a user program of this guest sees.
     static let valuedProperties: Set<String> = [
-        "vext_spec", "priv_spec", "pmu-num", "pmu-mask", "cbom_blocksize", "cbop_blocksize", "cboz_blocksize",
-        "mimpid", "marchid", "mvendorid",
+        "vext_spec", "priv_spec", "pmu-num", "pmu-mask", "mimpid", "marchid", "mvendorid",
     ]
 
     /// Extensions that are known by name and not executed: switching them off is accepted.
     static let unsupportedFeatures: [String] = [
-        "e", "g", "h", "s", "u", "mmu", "pmp", "zicbom", "zicboz", "zicfilp", "zicfiss", "zihpm", "zimop", "zcmop", "zabha",
-        "zacas", "zama16b", "zfh", "zfbfmin", "zfinx", "zdinx", "zhinx", "zhinxmin", "zce", "zcf", "zcmp", "zcmt", "zbkb", "zbkc",
-        "zbkx", "zk", "zkn", "zknd", "zkne", "zknh", "zkr", "zks", "zksed", "zksh", "zkt", "ztso", "zvbb", "zvbc",
-        "zvfbfmin", "zvfbfwma", "zvkb", "zvkg",
+        "e", "h", "s", "u", "mmu", "pmp", "zicfilp", "zicfiss", "zfinx", "zdinx", "zhinx", "zhinxmin", "zcf", "ztso", "zvbb",
+        "zvbc", "zvfbfmin", "zvfbfwma", "zvkb", "zvkg",
         "zvkn", "zvknc", "zvkned", "zvkng", "zvknha", "zvknhb", "zvks", "zvksc", "zvksed", "zvksg", "zvksh", "zvkt",
         "sha", "smaia", "smcdeleg", "smcntrpmf", "smcsrind", "smepmp", "smmpm", "smnpm", "smstateen", "smctr", "ssaia",
         "ssccfg", "sscofpmf", "sscsrind", "ssdbltrp", "smdbltrp", "ssnpm", "sspm", "sstc", "supm", "svade", "svadu",
-        "svinval", "svnapot", "svpbmt", "svvptc", "ssctr", "sv32", "sv39", "sv48", "sv57", "sv64", "rva22u64", "rva22s64",
+        "svinval", "svnapot", "svpbmt", "svvptc", "ssctr", "sv32", "sv39", "sv48", "sv57", "sv64", "rva22s64",
         "rva23u64", "rva23s64", "smrnmi", "x-svukte", "xtheadba", "xtheadbb", "xtheadbs", "xtheadcmo", "xtheadcondmov",
         "xtheadfmemidx", "xtheadfmv", "xtheadmac", "xtheadmemidx", "xtheadmempair", "xtheadsync", "xventanacondops",
     ]

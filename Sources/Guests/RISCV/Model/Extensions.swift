@@ -1,10 +1,10 @@
 /// A set of instruction-set extensions, by the names of "ISA Extension Naming Conventions" of the unprivileged manual.
 ///
-/// Extensions that only say how the machine behaves (zic64b, ziccif, zihintntl…) and have no instruction that could be
+/// Extensions that only say how the machine behaves (zkt, ziccif, zihintntl…) and have no instruction that could be
 /// refused are in here too, so that they can be reported.
 public struct Extensions: OptionSet, Sendable, Hashable {
-    public let rawValue: UInt64
-    public init(rawValue: UInt64) { self.rawValue = rawValue }
+    public let rawValue: UInt128
+    public init(rawValue: UInt128) { self.rawValue = rawValue }
 
     public static let m = Extensions(rawValue: 1 << 0)
     public static let zaamo = Extensions(rawValue: 1 << 1)
@@ -30,7 +30,40 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zicbop = Extensions(rawValue: 1 << 21)
     public static let zmmul = Extensions(rawValue: 1 << 22)
 
-    // The vector extensions take their bits from the top.
+    // The letters that stand for several extensions: a for zaamo and zalrsc, b for zba, zbb and zbs, c for zca and what
+    // goes with it. A CPU may have the parts without the letter.
+    public static let a = Extensions(rawValue: 1 << 64)
+    public static let b = Extensions(rawValue: 1 << 65)
+    public static let c = Extensions(rawValue: 1 << 66)
+
+    public static let zfh = Extensions(rawValue: 1 << 67)
+    public static let zfbfmin = Extensions(rawValue: 1 << 68)
+    public static let zbkb = Extensions(rawValue: 1 << 69)
+    public static let zbkc = Extensions(rawValue: 1 << 70)
+    public static let zbkx = Extensions(rawValue: 1 << 71)
+    public static let zknd = Extensions(rawValue: 1 << 72)
+    public static let zkne = Extensions(rawValue: 1 << 73)
+    public static let zknh = Extensions(rawValue: 1 << 74)
+    public static let zksed = Extensions(rawValue: 1 << 75)
+    public static let zksh = Extensions(rawValue: 1 << 76)
+    public static let zkr = Extensions(rawValue: 1 << 77)
+    public static let zkt = Extensions(rawValue: 1 << 78)
+    public static let zkn = Extensions(rawValue: 1 << 79)
+    public static let zks = Extensions(rawValue: 1 << 80)
+    public static let zk = Extensions(rawValue: 1 << 81)
+    public static let zacas = Extensions(rawValue: 1 << 82)
+    public static let zabha = Extensions(rawValue: 1 << 83)
+    public static let zama16b = Extensions(rawValue: 1 << 84)
+    public static let zicbom = Extensions(rawValue: 1 << 85)
+    public static let zicboz = Extensions(rawValue: 1 << 86)
+    public static let zimop = Extensions(rawValue: 1 << 87)
+    public static let zcmop = Extensions(rawValue: 1 << 88)
+    public static let zcmp = Extensions(rawValue: 1 << 89)
+    public static let zcmt = Extensions(rawValue: 1 << 90)
+    public static let zce = Extensions(rawValue: 1 << 91)
+    public static let zihpm = Extensions(rawValue: 1 << 92)
+
+    // The vector extensions.
     public static let v = Extensions(rawValue: 1 << 63)
     public static let zve64d = Extensions(rawValue: 1 << 62)
     public static let zve64f = Extensions(rawValue: 1 << 61)
@@ -42,52 +75,43 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     /// The V extension with the embedded profiles that it contains.
     public static let vectors: Extensions = [.v, .zve64d, .zve64f, .zve64x, .zve32f, .zve32x]
 
-    /// The load-reserved, store-conditional and atomic read-modify-write instructions.
-    public static let a: Extensions = [.zaamo, .zalrsc]
-    /// The compressed instructions of a 64-bit machine with double-precision floating point.
-    public static let c: Extensions = [.zca, .zcd]
-    public static let b: Extensions = [.zba, .zbb, .zbs]
-    /// Everything this guest can execute.
-    public static let all: Extensions = [
-        .m, .a, .f, .d, .c, .zicsr, .zifencei, .zicntr, .b, .zbc, .zicond, .zfa, .zfhmin, .zcb, .zawrs, .zihintpause,
-        .zihintntl, .zicbop, .zmmul, .vectors, .zvfh, .zvfhmin,
-    ]
+    // Properties of memory and of reservation sets: this guest has them all.
+    public static let zic64b = Extensions(rawValue: 1 << 100)
+    public static let ziccamoa = Extensions(rawValue: 1 << 101)
+    public static let ziccif = Extensions(rawValue: 1 << 102)
+    public static let zicclsm = Extensions(rawValue: 1 << 103)
+    public static let ziccrse = Extensions(rawValue: 1 << 104)
+    public static let za64rs = Extensions(rawValue: 1 << 105)
+    public static let memoryProperties: Extensions = [.zic64b, .ziccamoa, .ziccif, .zicclsm, .ziccrse, .za64rs]
 
-    /// Each multi-letter extension with the name of its feature switch, in the order of an ISA string.
-    public static let named: [(name: String, extensions: Extensions)] = [
-        ("zicbop", .zicbop), ("zicntr", .zicntr), ("zicond", .zicond), ("zicsr", .zicsr), ("zifencei", .zifencei),
-        ("zihintntl", .zihintntl), ("zihintpause", .zihintpause), ("zmmul", .zmmul), ("zaamo", .zaamo),
-        ("zalrsc", .zalrsc), ("zawrs", .zawrs), ("zfa", .zfa), ("zfhmin", .zfhmin), ("zca", .zca), ("zcb", .zcb),
-        ("zcd", .zcd), ("zba", .zba), ("zbb", .zbb), ("zbc", .zbc), ("zbs", .zbs),
-        ("zve32f", [.zve32f, .zve32x]), ("zve32x", .zve32x), ("zve64d", [.zve64d, .zve64f, .zve64x, .zve32f, .zve32x]),
-        ("zve64f", [.zve64f, .zve64x, .zve32f, .zve32x]), ("zve64x", [.zve64x, .zve32x]), ("zvfh", [.zvfh, .zvfhmin]),
+    /// Each multi-letter extension, in the order of an ISA string.
+    private static let multiLetter: [(name: String, extensions: Extensions)] = [
+        ("zic64b", .zic64b), ("zicbom", .zicbom), ("zicbop", .zicbop), ("zicboz", .zicboz), ("ziccamoa", .ziccamoa),
+        ("ziccif", .ziccif), ("zicclsm", .zicclsm), ("ziccrse", .ziccrse), ("zicond", .zicond), ("zicntr", .zicntr),
+        ("zicsr", .zicsr), ("zifencei", .zifencei), ("zihintntl", .zihintntl), ("zihintpause", .zihintpause),
+        ("zihpm", .zihpm), ("zimop", .zimop), ("zmmul", .zmmul), ("za64rs", .za64rs), ("zaamo", .zaamo), ("zabha", .zabha),
+        ("zacas", .zacas), ("zama16b", .zama16b), ("zalrsc", .zalrsc), ("zawrs", .zawrs), ("zfa", .zfa), ("zfbfmin", .zfbfmin),
+        ("zfh", .zfh), ("zfhmin", .zfhmin), ("zca", .zca), ("zcb", .zcb), ("zcd", .zcd), ("zce", .zce), ("zcmop", .zcmop),
+        ("zcmp", .zcmp), ("zcmt", .zcmt), ("zba", .zba), ("zbb", .zbb), ("zbc", .zbc), ("zbkb", .zbkb), ("zbkc", .zbkc),
+        ("zbkx", .zbkx), ("zbs", .zbs), ("zk", .zk), ("zkn", .zkn), ("zknd", .zknd), ("zkne", .zkne), ("zknh", .zknh),
+        ("zkr", .zkr), ("zks", .zks), ("zksed", .zksed), ("zksh", .zksh), ("zkt", .zkt),
+        ("zve32f", .zve32f), ("zve32x", .zve32x), ("zve64f", .zve64f), ("zve64d", .zve64d), ("zve64x", .zve64x), ("zvfh", .zvfh),
         ("zvfhmin", .zvfhmin),
     ]
 
-    /// The single-letter switches: each stands for all of its extensions.
+    /// Those that have a feature switch.
+    public static let named = multiLetter.filter { $0.extensions.isDisjoint(with: .memoryProperties) }
+
+    /// The single-letter switches, in the order of an ISA string.
     public static let letters: [(name: String, extensions: Extensions)] = [
-        ("m", [.m, .zmmul]), ("a", .a), ("f", [.f, .zicsr]), ("d", .d), ("c", .c), ("b", .b),
-        ("v", .vectors),
+        ("m", .m), ("a", .a), ("f", .f), ("d", .d), ("c", .c), ("b", .b), ("v", .v),
     ]
 
     /// The ISA string of a machine with these extensions, as `/proc/cpuinfo` and the device tree spell it.
     public var isaString: String {
         var text = "rv64i"
-        for (letter, extensions) in Extensions.letters where letter != "b" && isSuperset(of: letter == "c" ? .zca : extensions) {
-            text += letter
-        }
-        if isSuperset(of: .b) { text += "b" }
-        for (name, extensions) in Extensions.named where isSuperset(of: extensions) { text += "_" + name }
+        for (letter, extensions) in Extensions.letters where isSuperset(of: extensions) { text += letter }
+        for (name, extensions) in Extensions.multiLetter where isSuperset(of: extensions) { text += "_" + name }
         return text
     }
-
-    /// The extensions whose instructions make no sense without others: what must be on for each.
-    static let requirements: [(name: String, extension: Extensions, needs: Extensions, needsNames: String)] = [
-        ("f", .f, .zicsr, "zicsr"), ("d", .d, .f, "f"), ("zfa", .zfa, .f, "f"), ("zfhmin", .zfhmin, .f, "f"),
-        ("zcb", .zcb, .zca, "zca"), ("zcd", .zcd, [.zca, .d], "zca and d"), ("zicntr", .zicntr, .zicsr, "zicsr"),
-        ("zawrs", .zawrs, .zalrsc, "zalrsc"),
-        ("v", .v, [.zve64d, .d], "zve64d and d"), ("zve64d", .zve64d, [.zve64f, .d], "zve64f and d"), ("zve64f", .zve64f, [.zve64x, .zve32f], "zve64x and zve32f"),
-        ("zve64x", .zve64x, .zve32x, "zve32x"), ("zve32f", .zve32f, [.zve32x, .f], "zve32x and f"), ("zve32x", .zve32x, .zicsr, "zicsr"),
-        ("zvfh", .zvfh, [.zve32f, .zfhmin], "zve32f and zfhmin"), ("zvfhmin", .zvfhmin, .zve32f, "zve32f"),
-    ]
 }
