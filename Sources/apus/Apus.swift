@@ -1,3 +1,6 @@
+import ImageTool
+import Registry
+
 /// The verbs of the command line, one file each.
 ///
 /// Parsed by hand: QEMU's options have one dash and long names, and a general argument parser brings Foundation with
@@ -15,6 +18,9 @@ enum Apus {
                 UserCommand.run(name: "apus exec", only: nil, $0)
             },
             Verb(name: "binfmt", help: "let the kernel start guest programs by itself ('apus binfmt -h')", run: BinaryFormatCommand.run),
+            Verb(name: "img", help: "make, change and tell about disk images ('apus img --help')") {
+                ImageTool.run(name: "apus img", $0, catalogue: Registry.blockDrivers)
+            },
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]
     }

@@ -1,0 +1,183 @@
+// A node of the block graph: storage with a name. All requests of users and of formats come through here; the node
+// checks what its storage may rely on: ranges, and that what is read-only is not written.
+
+import Host
+
+/// A child of a node: `file`, `backing`, `data-file`, an extent.
+public struct Child: Sendable {
+    public let role: String
+    public let node: Node
+    public init(_ role: String, _ node: Node) {
+        self.role = role
+        self.node = node
+    }
+}
+
+/// Storage with a name, its children, and how it was opened.
+public final class Node: Sendable {
+    /// QEMU's node-name; unique in a graph.
+    public let name: String
+    /// The driver's name: `qcow2`, `file`, …
+    public let driver: String
+    /// As messages call it.
+    public let filename: String
+    public let storage: any Storage
+    public let access: Access
+    private let writer: (any WritableStorage)?
+    private let own: [Child]
+    private struct State { var users = 1; var observers: [any WriteObserver] = [] }
+    private let state = Locked(State())
+
+    public init(name: String, driver: String, filename: String, storage: any Storage, access: Access, children: [Child] = []) {
+        self.name = name
+        self.driver = driver
+        self.filename = filename
+        self.storage = storage
+        self.access = access
+        own = children
+        writer = access.writable ? storage as? any WritableStorage : nil
+    }
+
+    /// The image, if a format drives this node.
+    public var image: (any Image)? { (storage as? ImageStorage)?.image }
+    /// What is read where this node's image holds nothing.
+    public var backing: Node? { (storage as? ImageStorage)?.backing }
+    /// All children, a backing node last.
+    public var children: [Child] { own + (backing.map { [Child("backing", $0)] } ?? []) }
+    public func child(_ role: String) -> Node? { own.first { $0.role == role }?.node }
+    public var isWritable: Bool { writer != nil }
+
+    /// Bytes.
+    public func length() throws(BlockError) -> UInt64 { try named { () throws(BlockError) in try storage.length() } }
+
+    /// Fills `buffer` from `offset`.
+    public func read(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        if buffer.count == 0 { return }
+        try named { () throws(BlockError) in try storage.read(offset, buffer) }
+    }
+
+    /// Writes `buffer` at `offset`.
+    public func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        if buffer.count == 0 { return }
+        try named { () throws(BlockError) in
+            let writer = try self.writing(offset, UInt64(buffer.count))
+            try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
+            if access.cache.writeThrough { try flush() }
+        }
+    }
+
+    /// Makes a range read as zeros. - Parameter unmap: its space may be given back.
+    public func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool = true) throws(BlockError) {
+        if count == 0 { return }
+        try named { () throws(BlockError) in
+            let writer = try self.writing(offset, count)
+            try observed(offset, count) { () throws(BlockError) in try writer.writeZeroes(offset, count, unmap: unmap) }
+            if access.cache.writeThrough { try flush() }
+        }
+    }
+
+    /// Says that nobody needs a range; does nothing unless the node was opened with discards.
+    public func discard(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
+        if count == 0 { return }
+        try named { () throws(BlockError) in
+            let writer = try self.writing(offset, count)
+            if access.discards { try observed(offset, count) { () throws(BlockError) in try writer.discard(offset, count) } }
+        }
+    }
+
+    /// The barrier: returns when everything written before is safe.
+    public func flush() throws(BlockError) {
+        guard let writer else { return }
+        try named { () throws(BlockError) in try writer.flush() }
+    }
+
+    /// What is known of a range, on this node alone. Covers at least one byte, at most `count`, up to the end.
+    public func status(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> BlockStatus {
+        try named { () throws(BlockError) in try storage.status(offset, max(1, count)) }
+    }
+
+    /// Sets the length, of files and images that can.
+    public func setLength(_ length: UInt64, _ preallocation: Preallocation = .off) throws(BlockError) {
+        guard access.writable else { throw BlockError(.readOnly, "opened read-only", file: filename) }
+        guard let resizable = storage as? any ResizableStorage else {
+            throw BlockError(.unsupported, "Image format driver does not support resize", file: filename)
+        }
+        try named { () throws(BlockError) in try resizable.setLength(length, preallocation) }
+    }
+
+    private func writing(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> any WritableStorage {
+        guard let writer else { throw BlockError(.readOnly, "opened read-only") }
+        let (end, overflow) = offset.addingReportingOverflow(count)
+        guard !overflow, end <= UInt64(Int64.max) else { throw BlockError(.invalid, "a write of \(count) bytes ends beyond 2^63", offset: offset) }
+        if !writer.growsOnWrite {
+            let length = try storage.length()
+            guard end <= length else { throw BlockError(.invalid, "a write of \(count) bytes ends beyond the \(length) bytes there are", offset: offset) }
+        }
+        return writer
+    }
+
+    private func named<Result>(_ body: () throws(BlockError) -> Result) throws(BlockError) -> Result {
+        do { return try body() } catch { throw error.naming(filename) }
+    }
+
+    // MARK: Lifetime
+
+    /// Another user: it must call `close` too.
+    public func retain() { state.withLock { $0.users += 1 } }
+
+    /// Gives the node up. The last user's call writes everything back, closes it, and gives up its children.
+    public func close() throws(BlockError) {
+        let last = state.withLock { state in state.users -= 1; return state.users == 0 }
+        guard last else { return }
+        var failure: BlockError?
+        let all = children
+        do {
+            if isWritable { try flush() }
+        } catch { failure = error }
+        do { try storage.close() } catch { failure = failure ?? error.naming(filename) }
+        for child in all {
+            do { try child.node.close() } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+    }
+
+    // MARK: Observers
+
+    /// From now on, `observer` learns of each write. Jobs hold writes back and copy what is about to change by this.
+    public func attach(_ observer: any WriteObserver) { state.withLock { $0.observers.append(observer) } }
+    public func detach(_ observer: any WriteObserver) { state.withLock { $0.observers.removeAll { $0 === observer } } }
+
+    private func observed(_ offset: UInt64, _ count: UInt64, _ body: () throws(BlockError) -> Void) throws(BlockError) {
+        let observers = state.withLock { $0.observers }
+        if observers.isEmpty { return try body() }
+        for observer in observers { observer.willWrite(offset, count) }
+        defer { for observer in observers { observer.didWrite(offset, count) } }
+        try body()
+    }
+}
+
+extension Node {
+    /// Metadata is read in pieces of at most this: the bound on what a header's numbers can make Apus allocate at once.
+    public static let largestMetadata = 64 << 20
+
+    /// `count` bytes of metadata at `offset`, zeros beyond the end. - Throws: `corrupt` if `count` is above the bound.
+    public func metadata(_ offset: UInt64, _ count: Int, order: ByteOrder) throws(BlockError) -> Bytes {
+        Bytes(try bytes(offset, count), at: offset, order: order)
+    }
+
+    /// As `metadata`, without an order.
+    public func bytes(_ offset: UInt64, _ count: Int) throws(BlockError) -> [UInt8] {
+        guard count >= 0, count <= Node.largestMetadata else {
+            throw BlockError(.corrupt, "a table of \(count) bytes: expected at most \(Node.largestMetadata)", file: filename, offset: offset)
+        }
+        var array = [UInt8](repeating: 0, count: count)
+        try BlockBuffer.with(&array) { (buffer) throws(BlockError) in try read(offset, buffer) }
+        return array
+    }
+
+    /// Writes metadata.
+    public func write(_ offset: UInt64, bytes: [UInt8]) throws(BlockError) {
+        var copy = bytes
+        try BlockBuffer.with(&copy) { (buffer) throws(BlockError) in try write(offset, buffer) }
+    }
+}

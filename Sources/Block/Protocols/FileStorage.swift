@@ -1,0 +1,270 @@
+// Files and block devices of the host: pread and pwrite, O_DIRECT, holes, discards, preallocation (man pages 2).
+// Left out: io_uring. Every request is a thread of its own already, and the page cache answers most of them.
+
+import CHost
+import Glibc
+import Host
+
+/// Numbers that the platform's Swift modules do not export (include/uapi/linux/{fcntl,falloc,fs}.h, x86-64 and riscv64).
+enum HostFileNumbers {
+    static let direct: Int32 = 0o40000
+    static let keepSize: Int32 = 1
+    static let punchHole: Int32 = 2
+    static let zeroRange: Int32 = 16
+    static let seekData: Int32 = 3
+    static let seekHole: Int32 = 4
+    static let blockDeviceSize: Int = 0x8008_1272
+    static let blockDiscard: Int = 0x1277
+    static let blockZeroOut: Int = 0x127f
+}
+
+/// A file or block device.
+public final class FileStorage: WritableStorage, ResizableStorage, DescribedStorage, LockableStorage, NamedStorage {
+    private let descriptor: Int32
+    private let isDevice: Bool
+    private let isDirect: Bool
+    private let ignoresFlush: Bool
+    private let path: String
+    private let locks: FileLocks
+    /// Held by a write that has to read the rest of an aligned unit first (O_DIRECT).
+    private let unaligned = Locked(())
+    /// Cleared when the host has said that it cannot.
+    private let canPunch = Locked(true)
+    private let canZero = Locked(true)
+    private static let alignment = 4096
+
+    /// Opens `path`. - Throws: what `open` says.
+    public init(path: String, _ access: Access) throws(BlockError) {
+        let flags = (access.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | (access.cache.direct ? HostFileNumbers.direct : 0)
+        let opened = Glibc.open(path, flags)
+        guard opened >= 0 else { throw .host(errno, "Could not open '\(path)'") }
+        var info = stat()
+        let found = fstat(opened, &info)
+        let kind = info.st_mode & S_IFMT
+        guard found == 0, kind == S_IFREG || kind == S_IFBLK || kind == S_IFCHR else {
+            Glibc.close(opened)
+            throw BlockError(.cannotOpen, kind == S_IFDIR ? "Could not open '\(path)': Is a directory" : "Could not open '\(path)': neither a regular file nor a device")
+        }
+        descriptor = opened
+        self.path = path
+        isDevice = kind != S_IFREG
+        isDirect = access.cache.direct
+        ignoresFlush = access.cache.ignoresFlush
+        locks = FileLocks(descriptor: opened, path: path)
+    }
+
+    public var driverName: String { isDevice ? "host_device" : "file" }
+    public var growsOnWrite: Bool { !isDevice }
+
+    private func failure(_ what: String, _ offset: UInt64) -> BlockError { .host(errno, what, offset: offset) }
+
+    public func length() throws(BlockError) -> UInt64 {
+        if isDevice {
+            var size: UInt64 = 0
+            let result = withUnsafeMutablePointer(to: &size) { ioctl(HostFileNumbers.blockDeviceSize, Int(bitPattern: $0)) }
+            if result == 0 { return size }
+            let end = lseek(descriptor, 0, SEEK_END)
+            guard end >= 0 else { throw failure("the size of the device", 0) }
+            return UInt64(end)
+        }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw failure("the size of the file", 0) }
+        return UInt64(max(0, info.st_size))
+    }
+
+    private func ioctl(_ request: Int, _ argument: Int) -> Int { Int(apus_syscall(Int(SYS_ioctl), Int(descriptor), request, argument, 0, 0, 0)) }
+
+    public func allocatedSize() throws(BlockError) -> UInt64? {
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw failure("the size of the file", 0) }
+        return UInt64(max(0, info.st_blocks)) * 512
+    }
+
+    // MARK: Reading and writing
+
+    private func isAligned(_ offset: UInt64, _ buffer: BlockBuffer) -> Bool {
+        let mask = FileStorage.alignment - 1
+        return !isDirect || (Int(truncatingIfNeeded: offset) | buffer.count | Int(bitPattern: buffer.base)) & mask == 0
+    }
+
+    public func read(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        if isAligned(offset, buffer) { return try readAligned(offset, buffer) }
+        let unit = UInt64(FileStorage.alignment)
+        let start = offset.roundedDown(to: unit)
+        guard let end = (offset &+ UInt64(buffer.count)).roundedUp(to: unit), end > start, end - start <= UInt64(Int.max) else {
+            throw BlockError(.invalid, "a read beyond 2^64", offset: offset)
+        }
+        let bounce = try OwnedBuffer(Int(end - start))
+        try readAligned(start, bounce.buffer)
+        buffer.copy(from: bounce.buffer.slice(Int(offset - start), buffer.count))
+        withExtendedLifetime(bounce) {}
+    }
+
+    private func readAligned(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        guard offset <= UInt64(Int64.max) else { return buffer.fill() }
+        var done = 0
+        while done < buffer.count {
+            let result = pread(descriptor, buffer.base + done, buffer.count - done, Int(offset) &+ done)
+            if result < 0 {
+                if errno == EINTR { continue }
+                throw failure("reading \(buffer.count) bytes", offset)
+            }
+            if result == 0 { break }
+            done += result
+            // The end of a file that is no multiple of the unit: O_DIRECT could not go on.
+            if isDirect, done % FileStorage.alignment != 0 { break }
+        }
+        buffer.slice(done, Int.max).fill()
+    }
+
+    public func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        if isAligned(offset, buffer) { return try writeAligned(offset, buffer) }
+        let unit = UInt64(FileStorage.alignment)
+        let start = offset.roundedDown(to: unit)
+        guard let end = (offset &+ UInt64(buffer.count)).roundedUp(to: unit), end > start, end - start <= UInt64(Int.max) else {
+            throw BlockError(.invalid, "a write beyond 2^64", offset: offset)
+        }
+        try unaligned.withLock { (_) throws(BlockError) in
+            let before = isDevice ? UInt64.max : try length()
+            let bounce = try OwnedBuffer(Int(end - start))
+            let head = bounce.buffer.slice(0, FileStorage.alignment)
+            try readAligned(start, head)
+            if end - start > unit { try readAligned(end - unit, bounce.buffer.slice(Int(end - start - unit), Int.max)) }
+            bounce.buffer.slice(Int(offset - start), buffer.count).copy(from: buffer)
+            try writeAligned(start, bounce.buffer)
+            let wanted = max(before, offset + UInt64(buffer.count))
+            if !isDevice, end > wanted, ftruncate(descriptor, Int(wanted)) != 0 { throw failure("setting the length", wanted) }
+            withExtendedLifetime(bounce) {}
+        }
+    }
+
+    private func writeAligned(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        var done = 0
+        while done < buffer.count {
+            let result = pwrite(descriptor, buffer.base + done, buffer.count - done, Int(truncatingIfNeeded: offset) &+ done)
+            if result < 0 {
+                if errno == EINTR { continue }
+                throw failure("writing \(buffer.count) bytes", offset)
+            }
+            done += result
+        }
+    }
+
+    // MARK: Holes
+
+    public func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
+        if try zero(offset, count, unmap: unmap) { return }
+        let piece = try OwnedBuffer(Int(min(count, 1 << 20)))
+        piece.buffer.fill()
+        var done: UInt64 = 0
+        while done < count {
+            let part = piece.buffer.slice(0, count - done)
+            try write(offset + done, part)
+            done += UInt64(part.count)
+        }
+        withExtendedLifetime(piece) {}
+    }
+
+    /// Zeros a range without writing it; false if the host cannot.
+    private func zero(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) -> Bool {
+        guard offset <= UInt64(Int64.max), count <= UInt64(Int64.max) - offset else { return false }
+        if isDevice {
+            var range = (offset, count)
+            return withUnsafeMutablePointer(to: &range) { ioctl(HostFileNumbers.blockZeroOut, Int(bitPattern: $0)) } == 0
+        }
+        let end = try length()
+        if offset + count > end {
+            // What lies beyond the end is made by lengthening the file.
+            if offset < end, !(try zero(offset, end - offset, unmap: unmap)) { return false }
+            return ftruncate(descriptor, Int(offset + count)) == 0
+        }
+        if unmap, try punch(offset, count) { return true }
+        guard canZero.withLock({ $0 }) else { return false }
+        let problem = allocate(HostFileNumbers.zeroRange | HostFileNumbers.keepSize, offset, count)
+        if problem == 0 { return true }
+        if problem == ENOSPC { throw .host(problem, "zeroing \(count) bytes", offset: offset) }
+        canZero.withLock { $0 = false }
+        return false
+    }
+
+    /// fallocate(2), which the platform's module lacks. Returns 0 or an error number.
+    private func allocate(_ mode: Int32, _ offset: UInt64, _ count: UInt64) -> Int32 {
+        Int32(truncatingIfNeeded: -apus_syscall(Int(SYS_fallocate), Int(descriptor), Int(mode), Int(offset), Int(count), 0, 0))
+    }
+
+    private func punch(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> Bool {
+        guard canPunch.withLock({ $0 }) else { return false }
+        let problem = allocate(HostFileNumbers.punchHole | HostFileNumbers.keepSize, offset, count)
+        if problem == 0 { return true }
+        if problem == EOPNOTSUPP || problem == ENOSYS { canPunch.withLock { $0 = false } }
+        return false
+    }
+
+    public func discard(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
+        guard offset <= UInt64(Int64.max), count <= UInt64(Int64.max) - offset else { return }
+        if isDevice {
+            var range = (offset, count)
+            _ = withUnsafeMutablePointer(to: &range) { ioctl(HostFileNumbers.blockDiscard, Int(bitPattern: $0)) }
+        } else { _ = try punch(offset, count) }
+    }
+
+    public func status(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> BlockStatus {
+        guard offset <= UInt64(Int64.max) else { return BlockStatus(length: count, isData: false, isZero: true) }
+        let position = Int(offset)
+        let data = lseek(descriptor, position, HostFileNumbers.seekData)
+        func answer(_ end: UInt64, data: Bool) -> BlockStatus {
+            BlockStatus(length: max(1, min(count, end &- offset)), isData: data, isZero: !data, offset: offset, file: path)
+        }
+        if data < 0 {
+            // ENXIO: nothing but a hole up to the end. Anything else: the host does not know of holes.
+            if errno == ENXIO { return answer(offset &+ count, data: false) }
+            return answer(offset &+ count, data: true)
+        }
+        if data > position { return answer(UInt64(data), data: false) }
+        let hole = lseek(descriptor, position, HostFileNumbers.seekHole)
+        return answer(hole > position ? UInt64(hole) : offset &+ count, data: true)
+    }
+
+    // MARK: The whole file
+
+    public func flush() throws(BlockError) {
+        if ignoresFlush { return }
+        guard fdatasync(descriptor) == 0 else { throw failure("flushing", 0) }
+    }
+
+    public func setLength(_ length: UInt64, _ preallocation: Preallocation) throws(BlockError) {
+        guard !isDevice else {
+            guard length <= (try self.length()) else { throw .unsupported("a device cannot grow") }
+            return
+        }
+        guard length <= UInt64(Int64.max) else { throw .invalid("a length of \(length) bytes: expected less than 2^63") }
+        let old = try self.length()
+        guard ftruncate(descriptor, Int(length)) == 0 else { throw failure("setting the length to \(length)", length) }
+        guard length > old else { return }
+        switch preallocation {
+        case .off: break
+        case .metadata: throw .unsupported("Unsupported preallocation mode 'metadata'")
+        case .falloc:
+            let result = posix_fallocate(descriptor, Int(old), Int(length - old))
+            guard result == 0 else { throw .host(result, "Could not preallocate", offset: old) }
+        case .full:
+            let piece = try OwnedBuffer(1 << 20)
+            piece.buffer.fill()
+            var position = old
+            while position < length {
+                let part = piece.buffer.slice(0, length - position)
+                try write(position, part)
+                position += UInt64(part.count)
+            }
+            withExtendedLifetime(piece) {}
+        }
+    }
+
+    public func lock(using: Permissions, sharing: Permissions) throws(BlockError) {
+        if !isDevice { try locks.set(using: using, sharing: sharing) }
+    }
+
+    public func close() throws(BlockError) {
+        guard Glibc.close(descriptor) == 0 else { throw failure("closing", 0) }
+    }
+}

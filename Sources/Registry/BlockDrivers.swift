@@ -1,0 +1,12 @@
+import Block
+import Formats
+
+extension Registry {
+    /// What disk images can be: formats, protocols, filters.
+    public static let blockDrivers = Catalogue(
+        formats: DiskFormats.all,
+        protocols: [FileDriver.self, NullDriver.self],
+        filters: [],
+        fallback: RawFormat.self
+    )
+}

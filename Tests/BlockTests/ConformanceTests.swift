@@ -1,0 +1,126 @@
+// Every format passes the same suite. A new format adds a line to `subjects`.
+
+import Block
+import Formats
+import Testing
+
+/// A format under test, with the creation options to try it with.
+struct Subject: Sendable, CustomStringConvertible {
+    let format: any CreatableFormat.Type
+    var options: [String] = [""]
+    var size: UInt64 = 6 << 20
+    /// Bytes from the start of the file in which mutations are made.
+    var metadata: UInt64 = 4096
+    var description: String { format.name }
+}
+
+let subjects = [
+    Subject(format: RawFormat.self, options: ["", "preallocation=falloc"]),
+    Subject(format: VDIFormat.self, options: ["", "static=on"]),
+]
+
+@Suite struct ConformanceTests {
+    @Test(arguments: subjects) func createdImagesAreProbedAndEmpty(_ subject: Subject) throws {
+        for options in subject.options {
+            let scratch = Scratch()
+            let path = try scratch.create(subject.format, options, size: subject.size)
+            let node = try scratch.graph.open(path)
+            #expect(node.driver == subject.format.name, "\(options)")
+            #expect(try node.length() == subject.size)
+            var bytes = [UInt8](repeating: 1, count: Int(subject.size))
+            try BlockBuffer.with(&bytes) { (buffer) throws(BlockError) in try node.read(0, buffer) }
+            #expect(bytes.allSatisfy { $0 == 0 }, "a new image reads as zeros")
+            try node.close()
+        }
+    }
+
+    @Test(arguments: subjects) func randomRequestsAgreeWithAPlainModel(_ subject: Subject) throws {
+        for (index, options) in subject.options.enumerated() {
+            let scratch = Scratch()
+            let path = try scratch.create(subject.format, options, size: subject.size)
+            var random = Seeded(UInt64(index) + 7)
+            var model = [UInt8](repeating: 0, count: Int(subject.size))
+            for round in 0..<3 {
+                let node = try scratch.graph.open(path, format: subject.format.name, Access(writable: true, cache: .unsafe, discards: true))
+                try exercise(node, &model, &random, requests: 150)
+                try expectClean(node, "\(subject) \(options) round \(round)")
+                try node.close()
+                let again = try scratch.graph.open(path, format: subject.format.name)
+                var bytes = [UInt8](repeating: 0, count: model.count)
+                try BlockBuffer.with(&bytes) { (buffer) throws(BlockError) in try again.read(0, buffer) }
+                #expect(bytes == model, "\(subject) \(options): contents after reopening, round \(round)")
+                try again.close()
+            }
+        }
+    }
+
+    @Test(arguments: subjects) func requestsOfManyThreadsAgree(_ subject: Subject) throws {
+        let scratch = Scratch()
+        let path = try scratch.create(subject.format, "", size: subject.size)
+        let node = try scratch.graph.open(path, format: subject.format.name, Access(writable: true, cache: .unsafe))
+        // Four threads write interleaved sectors: neighbours share allocation units.
+        let sectors = Int(subject.size / 4096)
+        let turn = Counter()
+        let failures = Counter()
+        Workers.run(4) {
+            let own = turn.next()
+            for sector in stride(from: own, to: sectors, by: 4) {
+                do { try node.write(UInt64(sector) * 4096, bytes: [UInt8](repeating: UInt8(truncatingIfNeeded: sector % 251 + 1), count: 4096)) } catch { _ = failures.next() }
+            }
+        }
+        #expect(failures.value == 0)
+        try node.close()
+        let again = try scratch.graph.open(path, format: subject.format.name)
+        var wrong = 0
+        for sector in 0..<sectors {
+            let bytes = try again.bytes(UInt64(sector) * 4096, 4096)
+            if !bytes.allSatisfy({ $0 == UInt8(truncatingIfNeeded: sector % 251 + 1) }) { wrong += 1 }
+        }
+        #expect(wrong == 0)
+        try expectClean(again, "\(subject)")
+        try again.close()
+    }
+
+    /// Damaged files are refused or read; nothing traps, hangs, or allocates without bound.
+    @Test(arguments: subjects) func damagedFilesNeverTrap(_ subject: Subject) throws {
+        let scratch = Scratch()
+        let path = try scratch.create(subject.format, "", size: subject.size)
+        let node = try scratch.graph.open(path, format: subject.format.name, Access(writable: true, cache: .unsafe))
+        var random = Seeded(99)
+        var model = [UInt8](repeating: 0, count: Int(subject.size))
+        try exercise(node, &model, &random, requests: 20)
+        try node.close()
+        let whole = try scratch.contents(path)
+        let area = min(subject.metadata, UInt64(whole.count))
+        let interesting: [UInt8] = [0, 1, 0x7f, 0x80, 0xfe, 0xff]
+        for round in 0..<300 {
+            var damaged = whole
+            if round % 10 == 0 { damaged.removeLast(Int(random.below(UInt64(damaged.count)))) }
+            for _ in 0...random.below(4) where !damaged.isEmpty {
+                let at = Int(random.below(min(area, UInt64(damaged.count))))
+                let width = Int([1, 2, 4, 8][Int(random.below(4))])
+                for offset in at..<min(at + width, damaged.count) {
+                    damaged[offset] = random.below(2) == 0 ? interesting[Int(random.below(6))] : UInt8(truncatingIfNeeded: random.next())
+                }
+            }
+            let copy = try scratch.write("damaged", damaged)
+            for writable in [false, true] {
+                guard let node = try? scratch.graph.open(copy, format: subject.format.name, Access(writable: writable, cache: .unsafe)) else { continue }
+                poke(node, writable)
+                try? node.close()
+            }
+        }
+    }
+
+    private func poke(_ node: Node, _ writable: Bool) {
+        guard let length = try? node.length(), length > 0 else { return }
+        for position in [0, length / 2, length - min(length, 512)] {
+            _ = try? node.bytes(position, 4096)
+            _ = try? node.status(position, length - position)
+            if writable { try? node.write(position, bytes: [UInt8](repeating: 7, count: Int(min(length - position, 700)))) }
+        }
+        if writable { try? node.writeZeroes(0, min(length, 3 << 20)); try? node.flush() }
+        if let image = node.image as? any CheckableImage { _ = try? image.check(.nothing) }
+        if let image = node.image as? any DescribedImage { _ = try? image.information() }
+    }
+}
