@@ -63,18 +63,27 @@ public final class WatchTable: TranslationHook {
     public var all: [Watch] { Self.state.withLock { $0.watches } }
 
     /// The caller then tells the engine to forget all code, if the table was empty.
-    public func insert(_ watch: Watch) { Self.state.withLock { $0.watches.append(watch) } }
+    public func insert(_ watch: Watch) { Self.state.withLock { state in
+        state.watches.append(watch)
+        Self.updateActive(state)
+    } }
 
     /// - Returns: whether it was there.
     public func remove(_ watch: Watch) -> Bool {
         Self.state.withLock { state in
             guard let index = state.watches.firstIndex(of: watch) else { return false }
             state.watches.remove(at: index)
+            Self.updateActive(state)
             return true
         }
     }
 
-    public func removeAll() { Self.state.withLock { $0 = State() } }
+    public func removeAll() {
+        Self.state.withLock { state in
+            state = State()
+            Self.updateActive(state)
+        }
+    }
 
     /// What the vCPU's last instruction found, once.
     public func takeHit(of vcpu: VCPU) -> (watch: Watch, address: UInt64)? {
@@ -84,6 +93,21 @@ public final class WatchTable: TranslationHook {
     /// Brackets a fork.
     public static func willFork() { state.lock() }
     public static func didFork() { state.unlock() }
+
+    /// Not 0 while there are watchpoints: what functions of the runtime that access guest memory look at.
+    private nonisolated(unsafe) static let active: UnsafeMutablePointer<Int32> = {
+        let cell = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+        cell.initialize(to: 0)
+        return cell
+    }()
+    @inline(__always) public static var isActive: Bool { apus_atomic_load_i32(active) != 0 }
+
+    /// The vCPU of `vcpuState` has accessed `bytes` at guest address `address`.
+    public static func note(_ vcpuState: UnsafeMutableRawPointer, _ address: UInt64, _ bytes: Int, isLoad: Bool) {
+        check(vcpuState, address, UInt64(truncatingIfNeeded: bytes) &<< 2 | (isLoad ? 1 : 2))
+    }
+
+    private static func updateActive(_ state: borrowing State) { apus_atomic_store_i32(active, state.watches.isEmpty ? 0 : 1) }
 
     private static func check(_ vcpuState: UnsafeMutableRawPointer, _ address: UInt64, _ access: UInt64) {
         let bytes = access &>> 2
@@ -113,6 +137,10 @@ public final class WatchTable: TranslationHook {
             case .load: kind = 1
             case .store, .storeConditional: kind = 2
             case .atomicRMW, .compareAndSwap: kind = 3
+            case .helper where op.aux & HelperEffects.mayFault.rawValue != 0:
+                // A function of the runtime that accesses memory says so itself: see `note`.
+                found = true
+                continue
             default: continue
             }
             found = true

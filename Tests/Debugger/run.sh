@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh [--bless] [CASE…]   sessions of gdb-multiarch with 'apus exec -g'. Cases/NAME.gdb are the commands, its head says
 # which program (`# program: NAME`, a source file here) and how many seconds after its first word gdb is interrupted
-# (`# interrupt: N`).
+# (`# interrupt: N`), and which options Apus gets (`# options: …`).
 # What gdb and the program print must be NAME.expected, addresses and process ids left out. Then: the core files of dead
 # programs, a debugger that comes back, and one that sends rubbish. One line a case, then 'N passed, N failed'.
 set -uo pipefail
@@ -16,6 +16,7 @@ for source in "$here"/*.c "$here"/*.cpp; do
     name=$(basename "${source%.*}")
     (cd "$here" && $compiler -g -O0 -static -pthread -o "$work/$name" "$(basename "$source")") || exit 1
 done
+(cd "$here" && riscv64-linux-gnu-gcc -march=rv64gcv -nostdlib -static -g -o "$work/vectors" vectors.s) || exit 1
 passed=0 failed=0
 ok() { passed=$((passed + 1)); printf '%-44s ok\n' "$1"; }
 bad() { failed=$((failed + 1)); printf '%-44s FAILED  %s\n' "$1" "${2-}"; }
@@ -35,7 +36,7 @@ gdb_run() { timeout -k 2 50 gdb-multiarch -nx -nh -batch -iex 'set debuginfod en
 for file in "$here"/Cases/*.gdb; do
     name=$(basename "$file" .gdb); selected "$name" || continue
     program_name=$(sed -nE 's/^# program: //p' "$file"); seconds=$(sed -nE 's/^# interrupt: //p' "$file")
-    begin "./$program_name"
+    begin $(sed -nE 's/^# options: //p' "$file") "./$program_name"
     if [ -n "$seconds" ]; then
         gdb_run -ex "file $program_name" -ex "target remote $work/socket" -x "$file" > session & debugger=$!
         for _ in $(seq 300); do grep -q ready out && break; sleep 0.1; done

@@ -7,6 +7,8 @@ public struct CoreRegisters: Sendable {
     public var general: [UInt8]
     /// The contents of NT_FPREGSET.
     public var float: [UInt8]
+    /// Further notes: their types and contents, by the name LINUX.
+    public var others: [(type: UInt32, contents: [UInt8])] = []
 }
 
 extension RISCV64LinuxABI {
@@ -17,6 +19,19 @@ extension RISCV64LinuxABI {
         for number in 1 ..< 32 { general.u64(vcpu[x: number]) }
         for number in 0 ..< 32 { float.u64(vcpu[UInt64.self, RISCVState.float(number)]) }
         float.u64(UInt64(RISCVState.floatControl(of: vcpu)))
-        return CoreRegisters(general: general.bytes, float: float.bytes)
+        var registers = CoreRegisters(general: general.bytes, float: float.bytes)
+        if hasVectors { registers.others.append((0x901 /* NT_RISCV_VECTOR */, vectorNote(of: vcpu))) }
+        return registers
+    }
+
+    /// `struct __riscv_v_regset_state`: vstart, vl, vtype, vcsr, vlenb, then the registers.
+    private func vectorNote(of vcpu: VCPU) -> [UInt8] {
+        var out = ByteWriter()
+        for slot in [RISCVState.vectorStart, RISCVState.vectorLength, RISCVState.vectorType, RISCVState.vectorControl] {
+            out.u64(vcpu[UInt64.self, slot])
+        }
+        out.u64(UInt64(vectorBytes))
+        for number in 0 ..< 32 { out.append(Array(RISCVState.vectorRegister(number, of: vcpu, bytes: vectorBytes))) }
+        return out.bytes
     }
 }

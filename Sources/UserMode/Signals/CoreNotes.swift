@@ -20,20 +20,22 @@ struct CoreNotes {
         add(6, ProcText.auxiliaryVector(process.image, model))
         if let files = files() { add(0x4649_4c45, files) }
         add(2, registers.float)
+        for other in registers.others { add(other.type, other.contents, name: "LINUX") }
         for tid in process.threads.tids.sorted() where tid != thread.tid {
             guard let other = process.threads[tid] else { continue }
             let registers = process.abi.coreRegisters(of: other.vcpu)
             add(1, status(other, 0, nil, registers))
             add(2, registers.float)
+            for other in registers.others { add(other.type, other.contents, name: "LINUX") }
         }
     }
 
-    private mutating func add(_ type: UInt32, _ contents: [UInt8]) {
+    private mutating func add(_ type: UInt32, _ contents: [UInt8], name: String = "CORE") {
         var note = ByteWriter(bigEndian: model.bigEndian)
-        note.u32(5)
+        note.u32(UInt32(truncatingIfNeeded: name.utf8.count + 1))
         note.u32(UInt32(truncatingIfNeeded: contents.count))
         note.u32(type)
-        note.append(Array("CORE".utf8) + [0])
+        note.append(Array(name.utf8) + [0])
         note.align(4)
         note.append(contents)
         note.align(4)

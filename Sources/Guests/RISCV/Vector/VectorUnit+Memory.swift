@@ -83,6 +83,7 @@ extension VectorUnit {
                 element.copyMemory(from: temporary, byteCount: (copied &>> shift) &<< shift)
                 return copied
             }
+            if WatchTable.isActive { WatchTable.note(state, address, copied, isLoad: isLoad) }
             index &+= copied &>> shift
             if copied < bytes {
                 let rest = copied & (1 &<< shift &- 1)
@@ -118,6 +119,7 @@ extension VectorUnit {
                 if !transfer(element, address, bytes, isLoad: isLoad) {
                     return fault(address, bytes, index)
                 }
+                if WatchTable.isActive { WatchTable.note(state, address, bytes, isLoad: isLoad) }
                 address &+= UInt64(truncatingIfNeeded: bytes)
             }
             index &+= 1
