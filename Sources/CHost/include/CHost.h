@@ -117,6 +117,14 @@ void apus_thread_set(int slot, void *value);
 /// Starts a detached host thread with a stack of the given size. 0, or an errno.
 int apus_thread_start(void *(*function)(void *), void *argument, size_t stack);
 
+// MARK: Before main (Start.c)
+
+/// Takes back what was put into the environment for the Swift runtime's start. Called first of all in main.
+void apus_start_finish(void);
+/// The process's arguments as the kernel gave them; NULL beyond them.
+int apus_argument_count(void);
+const char *apus_argument(int index);
+
 // MARK: The host CPU (CPU.c)
 
 /// CPUID: registers becomes eax, ebx, ecx, edx. 0, with zeros, if there is no such leaf.
