@@ -120,7 +120,7 @@ enum ConvertVerb: Verb {
         try image.make(name, graph)
         access.opensBacking = true
         do {
-            let node = try graph.open(name, format: formatName, access)
+            let node = try graph.open(name, format: formatName, access, options: image.openOptions)
             // A device is not emptied by being made anew.
             let isDevice = node.child("file")?.driver == "host_device"
             return (node, image.options.text("backing_file") == nil && !isDevice)
