@@ -59,10 +59,12 @@ public final class LUKS: WritableImage, EncryptedImage, ResizableImage, Describe
         let vector = (parts.count > 1 ? parts[1] : "plain64").split(separator: ":", maxSplits: 1).map(String.init)
         let bits = parts.first == "xts" ? header.keyBytes * 4 : header.keyBytes * 8
         var members: [JSONValue.Member] = [.init("ivgen-alg", .text(vector.first ?? ""))]
-        if vector.count > 1 { members.append(.init("ivgen-hash-alg", .text(vector[1]))) }
         members += [
             .init("detached-header", .flag(false)), .init("hash-alg", .text(header.hash.name)),
             .init("cipher-alg", .text(header.cipher == "cast5" ? "cast5-\(bits)" : "\(header.cipher)-\(bits)")), .init("uuid", .text(header.uuid)),
+        ]
+        if vector.count > 1 { members.append(.init("ivgen-hash-alg", .text(vector[1]))) }
+        members += [
             .init("cipher-mode", .text(parts.first ?? "")),
             .init("slots", .array(header.slots.map { slot in
                 var fields: [JSONValue.Member] = [.init("active", .flag(slot.isActive))]
