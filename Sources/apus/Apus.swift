@@ -21,6 +21,9 @@ enum Apus {
             Verb(name: "img", help: "make, change and tell about disk images ('apus img --help')") {
                 ImageTool.run(name: "apus img", $0, catalogue: Registry.blockDrivers)
             },
+            Verb(name: "io", help: "send single requests to a disk image ('apus io --help')") {
+                BlockShell.run(name: "apus io", $0, catalogue: Registry.blockDrivers)
+            },
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]
     }

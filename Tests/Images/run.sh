@@ -5,7 +5,8 @@
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
-apus() { "${APUS:-$REPO/.build/release/apus}" "$@"; }
+executable=${APUS:-$REPO/.build/release/apus}
+apus() { "$executable" "$@"; }
 ten=$("$SCRIPTS/fetch-qemu-utils.sh") || exit 1
 work=$(mktemp -d); background=
 trap '[ -z "$background" ] || kill $background 2> /dev/null; rm -rf "$work"' EXIT
@@ -80,6 +81,24 @@ for qemu in qemu-img "$ten/qemu-img"; do
     done < "$here/formats.txt"
 done
 
+# LUKS: each opens what the other has encrypted, with a password of its own.
+password="--object secret,id=s,data=geheim"
+described() { echo "driver=luks,key-secret=s,file.filename=$1"; }
+for options in "" ,cipher-alg=serpent-256 ,cipher-alg=twofish-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256 ,cipher-alg=aes-128,hash-alg=sha512; do
+    rm -f ours.img theirs.img
+    try "luks$options: convert" apus img convert $password -f raw -O luks -o key-secret=s,iter-time=20$options source.raw ours.img
+    try "luks$options: theirs reads ours" "$ten/qemu-img" compare $password --image-opts "$(described ours.img)" driver=raw,file.filename=source.raw
+    try "luks$options: their convert" "$ten/qemu-img" convert $password -f raw -O luks -o key-secret=s,iter-time=20$options source.raw theirs.img
+    try "luks$options: ours reads theirs" apus img compare $password --image-opts "$(described theirs.img)" driver=raw,file.filename=source.raw
+    for image in ours.img theirs.img; do
+        for verb in info "info --output=json"; do
+            apus img $verb $image > one; "$ten/qemu-img" $verb $image > two; same "luks$options: $verb of $image"
+        done
+    done
+    refuse "luks$options: wrong password" apus img compare --object secret,id=s,data=falsch --image-opts "$(described theirs.img)" driver=raw,file.filename=source.raw
+    refuse "luks$options: no password" apus img map theirs.img
+done
+
 # Options are described in QEMU's words.
 for format in $(awk '!/^#/ && NF { print $1 }' "$here/formats.txt" | sort -u); do
     [ "$format" != raw ] || continue    # there, preallocation is the protocol's in QEMU, the format's here
@@ -96,12 +115,41 @@ refuse "locks: info of an image open in QEMU" apus img info locked.img
 refuse "locks: create over an image open in QEMU" apus img create -f vdi locked.img 4M
 try "locks: info -U" apus img info -U locked.img
 kill $background 2> /dev/null; wait $background 2> /dev/null; background=
-apus img bench -q -f vdi -w -c 2000000000 locked.img > /dev/null 2>&1 & background=$!
-for _ in $(seq 50); do sleep 0.1; "$ten/qemu-img" info locked.img > /dev/null 2>&1 || break; done
-refuse "locks: their info of an image open in Apus" "$ten/qemu-img" info locked.img
+"$executable" img bench -q -d 1 -f vdi -c 2000000000 locked.img > /dev/null 2>&1 & background=$!
+for _ in $(seq 50); do sleep 0.1; "$ten/qemu-io" -f vdi locked.img -c quit > /dev/null 2>&1 || break; done
+refuse "locks: their writing to an image that Apus reads" "$ten/qemu-io" -f vdi locked.img -c "write 0 512"
 refuse "locks: their create over it" "$ten/qemu-img" create -f vdi locked.img 4M
 try "locks: their info -U" "$ten/qemu-img" info -U locked.img
 kill $background 2> /dev/null; wait $background 2> /dev/null; background=
+
+# Single requests: the same commands, the same answers, the same bytes.
+cat > commands <<'COMMANDS'
+read 0 4k
+read -v 0 40
+write -P 0xab 0 4k
+read -P 0xab 0 4k
+read -P 0xac 0 4k
+write -z 0 1k
+length
+map
+alloc 0 1M
+flush
+discard 0 512
+nonsense
+readv 0 512 512
+writev -P 3 0 1k 2k
+read 0 8G
+write 10
+read -P 3 -s 512 -l 512 1024 2k
+COMMANDS
+untimed() { sed -e 's/[0-9.]* sec ([^)]*)/TIME/' -e 's/^[a-z-]* io> /qemu-io> /'; }
+for format in raw vdi; do
+    apus img create -q -f $format our.img 2M; cp our.img their.img
+    apus io -f $format our.img < commands 2>&1 | sed 's/apus io> /qemu-io> /g' | untimed > one
+    "$ten/qemu-io" -f $format their.img < commands 2>&1 | untimed > two
+    same "io: answers on $format"
+    cmp -s our.img their.img && ok || bad "io: bytes of $format"
+done
 
 # Exit codes.
 status() { local want=$1; shift; "$@" > out 2>&1; local got=$?; [ $got = "$want" ] && ok || bad "status $got, expected $want: $*"; }
