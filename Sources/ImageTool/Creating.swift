@@ -37,12 +37,18 @@ struct NewImage {
 
     /// The table of options, as `-o help` prints it.
     static func help(_ format: any CreatableFormat.Type) -> String {
-        var text = "Supported \(format.name) options:\n"
-        for option in format.createOptions.sorted(by: { $0.name < $1.name }) {
+        "Supported \(format.name) options:\n" + table(format.createOptions)
+            + "\nThe protocol level may support further options.\nSpecify the target filename to include those options.\n"
+    }
+
+    /// The rows of such a table.
+    static func table(_ options: [OptionDeclaration]) -> String {
+        var text = ""
+        for option in options.sorted(by: { $0.name < $1.name }) {
             let left = "  \(option.name)=<\(option.typeText)>"
             text += left + String(repeating: " ", count: max(0, 24 - left.utf8.count)) + " - " + option.help + "\n"
         }
-        return text + "\nThe protocol level may support further options.\nSpecify the target filename to include those options.\n"
+        return text
     }
 
     static func asksForHelp(_ words: [String]) -> Bool {

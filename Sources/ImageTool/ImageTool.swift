@@ -60,7 +60,9 @@ enum Output {
 /// The tool's front door.
 public enum ImageTool {
     static let verbs: [any Verb.Type] = [
-        CreateVerb.self, InfoVerb.self, CheckVerb.self, ConvertVerb.self, CompareVerb.self, MapVerb.self,
+        AmendVerb.self, BenchVerb.self, BitmapVerb.self, CheckVerb.self, CommitVerb.self, CompareVerb.self, ConvertVerb.self,
+        CreateVerb.self, DdVerb.self, InfoVerb.self, MapVerb.self, MeasureVerb.self, RebaseVerb.self, ResizeVerb.self,
+        SnapshotVerb.self,
     ]
 
     /// Runs the verb of the command line; returns the exit status.

@@ -14,7 +14,13 @@ extension Tool {
                 if format != nil { throw BlockError.invalid("--image-opts and --format are mutually exclusive") }
                 return try graph.open(options: Tool.tree(name), access)
             }
-            return try graph.open(name, format: format, access)
+            let node = try graph.open(name, format: format, access)
+            if access.writable, format == nil, node.driver == graph.catalogue.fallback.name {
+                Output.error("WARNING: Image format was not specified for '\(name)' and probing guessed raw.\n"
+                    + "         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n"
+                    + "         Specify the 'raw' format explicitly to remove the restrictions.\n")
+            }
+            return node
         } catch { throw ToolFailure(Tool.openFailure(name, error)) }
     }
 

@@ -6,7 +6,7 @@ extension Registry {
     public static let blockDrivers = Catalogue(
         formats: DiskFormats.all,
         protocols: [FileDriver.self, NullDriver.self],
-        filters: [],
+        filters: BlockFilters.all,
         fallback: RawFormat.self
     )
 }

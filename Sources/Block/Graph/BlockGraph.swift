@@ -134,7 +134,8 @@ public final class BlockGraph: Sendable {
             throw BlockError(.readOnly, "\(format.name) images cannot be written", file: file.filename)
         }
         let further = (image as? any MultiFileImage)?.furtherFiles ?? []
-        let storage = ImageStorage(image: image, files: [file] + further.map(\.node), writable: access.writable)
+        let storage = ImageStorage(image: image, files: [file] + further.map(\.node), writable: access.writable,
+                                   admitsStart: name == nil && access.writable && format.name == catalogue.fallback.name ? guardOfStart(file.filename) : nil)
         if opensBacking, access.opensBacking, let reference = (image as? any BackedImage)?.backing {
             do { storage.setBacking(try files.openImage(reference, backingAccess(access))) } catch {
                 for child in further { try? child.node.close() }
@@ -143,6 +144,45 @@ public final class BlockGraph: Sendable {
         }
         return Node(name: nodeName ?? automaticName(), driver: format.name, filename: file.filename, storage: storage, access: access,
                     children: [Child("file", file)] + further + extra)
+    }
+
+    /// A guessed raw image must not become something else by what a guest writes to it.
+    private func guardOfStart(_ filename: String) -> @Sendable ([UInt8]) -> Bool {
+        { [catalogue] start in catalogue.probe(start, name: filename).name == catalogue.fallback.name }
+    }
+
+    /// Opens the image in `file`, which stays the caller's if that fails.
+    public func open(on file: Node, format: String?, _ access: Access) throws(BlockError) -> Node {
+        try openImage(on: file, format: format, access, options: [], trail: [])
+    }
+
+    /// Opens an image and those below it, each by itself, down to `base` (nil: the next one), which is opened for
+    /// writing too: what a commit needs. Closing the first closes all.
+    public func openChain(_ name: String, format: String?, _ access: Access, base: String?) throws(BlockError) -> [Node] {
+        var above = access
+        above.opensBacking = false
+        var chain = [try open(name, format: format, above)]
+        do throws(BlockError) {
+            while let top = chain.last, chain.count <= BlockGraph.deepestChain {
+                guard let storage = top.storage as? ImageStorage, let reference = (top.image as? any BackedImage)?.backing else {
+                    throw .invalid(base.map { "Did not find '\($0)' in the backing chain of '\(name)'" } ?? "Image does not have a backing file")
+                }
+                let files = NamedFiles(graph: self, base: top.filename, trail: chain.compactMap { FileIdentity($0.filename) })
+                let full = ImageName.resolve(reference.name, relativeTo: top.filename)
+                let isBase = base == nil || base == reference.name || base == full
+                var below = access
+                below.writable = isBase
+                below.opensBacking = isBase
+                let node = try files.openImage(reference, below)
+                storage.setBacking(node)
+                chain.append(node)
+                if isBase { break }
+            }
+        } catch {
+            try? chain.first?.close()
+            throw error
+        }
+        return chain
     }
 
     /// How the node below an image opened with `access` is opened: nobody writes to it.
@@ -194,6 +234,7 @@ extension Node {
     /// Takes the locks that the user of this file needs: what it does, and what it lets others do.
     /// - Parameter holdsMetadata: others must not write to a file whose structure is kept in memory here.
     func lock(holdsMetadata: Bool) throws(BlockError) {
+        if let filter = storage as? any FilterStorage { return try filter.file.lock(holdsMetadata: holdsMetadata) }
         guard let lockable = storage as? any LockableStorage else { return }
         var using: Permissions = .consistentRead
         if access.writable { using.formUnion(holdsMetadata ? [.write, .resize] : [.write]) }

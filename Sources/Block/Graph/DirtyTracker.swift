@@ -3,8 +3,15 @@
 
 import Host
 
+/// Learns of writes to a node, also of zeroing and discards: before the first byte changes, and after the last one has
+/// (or the write has failed).
+public protocol WriteObserver: AnyObject, Sendable {
+    func willWrite(_ offset: UInt64, _ count: UInt64)
+    func didWrite(_ offset: UInt64, _ count: UInt64)
+}
+
 /// Records written ranges.
-public final class DirtyTracker: Sendable {
+public final class DirtyTracker: WriteObserver {
     /// Bytes a bit stands for: a power of two, at least 512.
     public let granularity: UInt64
     /// Bytes covered.
@@ -23,6 +30,9 @@ public final class DirtyTracker: Sendable {
         self.granularity = granularity
         state = Locked(State(words: [UInt64](repeating: 0, count: Int(bits.divided(roundingUpBy: 64)))))
     }
+
+    public func willWrite(_ offset: UInt64, _ count: UInt64) {}
+    public func didWrite(_ offset: UInt64, _ count: UInt64) { mark(offset, count) }
 
     /// Sets the granules that the range touches.
     public func mark(_ offset: UInt64, _ count: UInt64) { set(offset, count, true) }

@@ -10,11 +10,14 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
     /// Nodes that hold the image's bytes; flushed after its metadata.
     private let files: [Node]
     private let backingNode: Locked<Node?>
+    /// Set for raw images whose format was guessed: refuses a first sector that would make the guess another one.
+    private let admitsStart: (@Sendable ([UInt8]) -> Bool)?
     private let ranges = RangeLock()
     private let expanded = ExpandedUnits()
 
-    public init(image: any Image, files: [Node], writable: Bool, backing: Node? = nil) {
+    public init(image: any Image, files: [Node], writable: Bool, backing: Node? = nil, admitsStart: (@Sendable ([UInt8]) -> Bool)? = nil) {
         self.image = image
+        self.admitsStart = admitsStart
         self.files = files
         self.writable = writable ? image as? any WritableImage : nil
         backingNode = Locked(backing)
@@ -133,6 +136,7 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
 
     public func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         let image = try writer()
+        if offset < UInt64(probeLength), let admitsStart { try checkStart(offset, buffer, admitsStart) }
         let end = offset &+ UInt64(buffer.count)
         let done = try locked(offset, end, exclusive: false) { () throws(BlockError) in try overwrite(offset, buffer) }
         guard done < buffer.count else { return }
@@ -140,6 +144,17 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
         let start = offset &+ UInt64(done)
         let (first, last) = units(start, UInt64(rest.count))
         try locked(first, last, exclusive: true) { () throws(BlockError) in try place(image, start, rest) }
+    }
+
+    private func checkStart(_ offset: UInt64, _ buffer: BlockBuffer, _ admits: @Sendable ([UInt8]) -> Bool) throws(BlockError) {
+        var start = [UInt8](repeating: 0, count: probeLength)
+        try BlockBuffer.with(&start) { (bytes) throws(BlockError) in
+            try readContents(0, bytes)
+            bytes.slice(Int(offset), Int.max).copy(from: buffer)
+        }
+        guard admits(start) else {
+            throw BlockError(.readOnly, "the write would make a raw image look like one of another format: name the format 'raw' explicitly", offset: offset)
+        }
     }
 
     /// Writes what may be overwritten where it is; returns how many bytes from the start that were.
@@ -309,6 +324,24 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
             zeros.buffer.fill()
             try place(image, position, zeros.buffer)
             done += UInt64(zeros.buffer.count)
+        }
+    }
+
+    /// Gives a range its own copy of what the backing file has, as far as it is still not allocated (streaming).
+    func fillFromBacking(_ offset: UInt64, _ count: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        let image = try writer()
+        var done: UInt64 = 0
+        while done < count {
+            let position = offset + done
+            let (first, last) = units(position, min(count - done, UInt64(buffer.count)))
+            done += try locked(first, last, exclusive: true) { () throws(BlockError) -> UInt64 in
+                let extent = try image.map(position, min(count - done, UInt64(buffer.count)))
+                guard case .unallocated = extent.place else { return max(1, extent.length) }
+                let part = buffer.slice(0, min(extent.length, count - done))
+                try readBacking(position, part)
+                try place(image, position, part)
+                return UInt64(part.count)
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 // A node of the block graph: storage with a name. All requests of users and of formats come through here; the node
 // checks what its storage may rely on: ranges, and that what is read-only is not written.
 
+import Glibc
 import Host
 
 /// A child of a node: `file`, `backing`, `data-file`, an extent.
@@ -25,7 +26,15 @@ public final class Node: Sendable {
     public let access: Access
     private let writer: (any WritableStorage)?
     private let own: [Child]
-    private struct State { var users = 1; var trackers: [DirtyTracker] = [] }
+    private struct State {
+        var users = 1
+        var observers: [any WriteObserver] = []
+        /// Writes in flight, counted apart by the parity of the generation they began in: `attach` begins a new one and
+        /// waits until the old one is empty.
+        var generation = 0
+        var writing = [0, 0]
+    }
+    private let attaching = Locked(())
     private let state = Locked(State())
 
     public init(name: String, driver: String, filename: String, storage: any Storage, access: Access, children: [Child] = []) {
@@ -41,9 +50,9 @@ public final class Node: Sendable {
     /// The image, if a format drives this node.
     public var image: (any Image)? { (storage as? ImageStorage)?.image }
     /// What is read where this node's image holds nothing.
-    public var backing: Node? { (storage as? ImageStorage)?.backing }
+    public var backing: Node? { (storage as? ImageStorage)?.backing ?? (storage as? any FilterStorage)?.file.backing }
     /// All children, a backing node last.
-    public var children: [Child] { own + (backing.map { [Child("backing", $0)] } ?? []) }
+    public var children: [Child] { own + ((storage as? ImageStorage)?.backing.map { [Child("backing", $0)] } ?? []) }
     public func child(_ role: String) -> Node? { own.first { $0.role == role }?.node }
     public var isWritable: Bool { writer != nil }
 
@@ -61,10 +70,9 @@ public final class Node: Sendable {
         if buffer.count == 0 { return }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, UInt64(buffer.count))
-            try writer.write(offset, buffer)
+            try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
             if access.cache.writeThrough { try flush() }
         }
-        mark(offset, UInt64(buffer.count))
     }
 
     /// Makes a range read as zeros. - Parameter unmap: its space may be given back.
@@ -72,10 +80,9 @@ public final class Node: Sendable {
         if count == 0 { return }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, count)
-            try writer.writeZeroes(offset, count, unmap: unmap)
+            try observed(offset, count) { () throws(BlockError) in try writer.writeZeroes(offset, count, unmap: unmap) }
             if access.cache.writeThrough { try flush() }
         }
-        mark(offset, count)
     }
 
     /// Says that nobody needs a range; does nothing unless the node was opened with discards.
@@ -83,9 +90,8 @@ public final class Node: Sendable {
         if count == 0 { return }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, count)
-            if access.discards { try writer.discard(offset, count) }
+            if access.discards { try observed(offset, count) { () throws(BlockError) in try writer.discard(offset, count) } }
         }
-        mark(offset, count)
     }
 
     /// The barrier: returns when everything written before is safe.
@@ -144,14 +150,35 @@ public final class Node: Sendable {
         if let failure { throw failure }
     }
 
-    // MARK: Dirty tracking
+    // MARK: Observers
 
-    /// From now on, `tracker` learns of each range that has been written.
-    public func attach(_ tracker: DirtyTracker) { state.withLock { $0.trackers.append(tracker) } }
-    public func detach(_ tracker: DirtyTracker) { state.withLock { $0.trackers.removeAll { $0 === tracker } } }
-    private func mark(_ offset: UInt64, _ count: UInt64) {
-        let trackers = state.withLock { $0.trackers }
-        for tracker in trackers { tracker.mark(offset, count) }
+    /// From now on, `observer` learns of each write; those that began earlier are over when this returns. Jobs hold
+    /// writes back and copy what is about to change by this.
+    public func attach(_ observer: any WriteObserver) {
+        attaching.withLock { _ in
+            let before = state.withLock { state in
+                state.observers.append(observer)
+                state.generation += 1
+                return (state.generation - 1) & 1
+            }
+            while state.withLock({ $0.writing[before] }) > 0 { usleep(200) }
+        }
+    }
+    public func detach(_ observer: any WriteObserver) { state.withLock { $0.observers.removeAll { $0 === observer } } }
+
+    private func observed(_ offset: UInt64, _ count: UInt64, _ body: () throws(BlockError) -> Void) throws(BlockError) {
+        let (observers, parity) = state.withLock { state in
+            let parity = state.generation & 1
+            state.writing[parity] += 1
+            return (state.observers, parity)
+        }
+        for observer in observers { observer.willWrite(offset, count) }
+        defer {
+            // In the opposite order: who was asked first, whether the write may begin, is told last that it is over.
+            for observer in observers.reversed() { observer.didWrite(offset, count) }
+            state.withLock { $0.writing[parity] -= 1 }
+        }
+        try body()
     }
 }
 

@@ -138,6 +138,11 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
         }
     }
 
+    private func write(_ offset: UInt64, bytes: [UInt8]) throws(BlockError) {
+        var copy = bytes
+        try BlockBuffer.with(&copy) { (buffer) throws(BlockError) in try write(offset, buffer) }
+    }
+
     private func writeAligned(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         var done = 0
         while done < buffer.count {
@@ -242,7 +247,10 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
         guard ftruncate(descriptor, Int(length)) == 0 else { throw failure("setting the length to \(length)", length) }
         guard length > old else { return }
         switch preallocation {
-        case .off: break
+        case .off:
+            // The first block of a new file is made data, as QEMU does: looking for its end is quick then, and hosts whose
+            // alignment is found by trying have something to try on.
+            if old == 0 { try write(0, bytes: [UInt8](repeating: 0, count: Int(min(length, 4096)))) }
         case .metadata: throw .unsupported("Unsupported preallocation mode 'metadata'")
         case .falloc:
             let result = posix_fallocate(descriptor, Int(old), Int(length - old))

@@ -1,0 +1,117 @@
+#!/bin/bash
+# run.sh   apus img beside Debian's qemu-img, of this machine's release and of trixie (QEMU 10): what one writes, the
+# other opens, compares, checks, maps and tells the same about. Ends with 'N passed, N failed'.
+#   formats.txt beside this file lists the formats and options.
+set -uo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/../../Scripts/cache.sh"
+apus() { "${APUS:-$REPO/.build/release/apus}" "$@"; }
+ten=$("$SCRIPTS/fetch-qemu-utils.sh") || exit 1
+work=$(mktemp -d); background=
+trap '[ -z "$background" ] || kill $background 2> /dev/null; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+passed=0 failed=0
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); printf 'FAILED  %s\n' "$*"; }
+try() { local what=$1; shift; if "$@" > out 2>&1; then ok; else bad "$what: $* (status $?): $(head -3 out | tr '\n' ' ')"; fi; }
+refuse() { local what=$1; shift; if "$@" > out 2>&1; then bad "$what: was not refused: $*"; else ok; fi; }
+same() {   # same WHAT: files one and two are equal
+    if cmp -s one two; then ok; else bad "$1"; diff one two | head -6; fi
+}
+
+# A disk with data, holes, a run of equal bytes, and an end that is no multiple of a cluster.
+{ seq 1 400000 | head -c 2500000; } > source.raw
+truncate -s 9M source.raw
+seq 5 300000 | head -c 1000000 | dd of=source.raw bs=65536 seek=80 conv=notrunc 2> dd.log
+yes | head -c 300000 | dd of=source.raw bs=4096 seek=1200 conv=notrunc 2> dd.log
+truncate -s 12345856 source.raw
+
+for qemu in qemu-img "$ten/qemu-img"; do
+    command -v "$qemu" > /dev/null || { bad "no $qemu"; continue; }
+    version=$("$qemu" --version | sed -nE '1s/.*version ([0-9]+)\..*/\1/p')
+    while read -r format options abilities; do
+        case $format in ''|'#'*) continue;; esac
+        o=(); [ "$options" = - ] || o=(-o "$options")
+        name="$format $options (QEMU $version)"
+        rm -f ours.* theirs.*
+
+        # Ours, read by theirs.
+        try "$name: convert" apus img convert -f raw -O "$format" "${o[@]}" source.raw ours.img
+        try "$name: theirs reads ours" "$qemu" compare -f raw -F "$format" source.raw ours.img
+        # Theirs, read by ours.
+        try "$name: their convert" "$qemu" convert -f raw -O "$format" "${o[@]}" source.raw theirs.img
+        try "$name: ours reads theirs" apus img compare -f raw -F "$format" source.raw theirs.img
+        try "$name: back to raw" apus img convert -f "$format" -O raw theirs.img back.raw
+        cmp -s back.raw source.raw && ok || bad "$name: convert back to raw differs"
+        case $abilities in *check*)
+            try "$name: their check of ours" "$qemu" check -f "$format" ours.img
+            try "$name: our check of theirs" apus img check -f "$format" theirs.img;;
+        esac
+        # Both tell the same about the same files.
+        for image in ours.img theirs.img; do
+            for verb in "map --output=json" "map" "measure -O raw"; do
+                apus img $verb -f "$format" $image > one 2> /dev/null; first=$?
+                "$qemu" $verb -f "$format" $image > two 2> /dev/null; second=$?
+                # Older ones do not say what is compressed.
+                [ "$version" -ge 8 ] || sed -i 's/, "compressed": [a-z]*//' one
+                same "$name: $verb of $image"
+                [ $first = $second ] && ok || bad "$name: $verb of $image: status $first, theirs $second"
+            done
+            if [ "$version" -ge 10 ]; then
+                for verb in "info" "info --output=json"; do
+                    apus img $verb -f "$format" $image > one; "$qemu" $verb -f "$format" $image > two; same "$name: $verb of $image"
+                done
+            fi
+        done
+        # Both create the same, and say so in the same words.
+        apus img create -f "$format" "${o[@]}" new.img 7M > one; "$qemu" create -f "$format" "${o[@]}" new2.img 7M | sed 's/new2/new/' > two
+        [ "$version" -lt 10 ] || same "$name: what create prints"
+        try "$name: both empty" apus img compare -f "$format" -F "$format" new.img new2.img
+        case $abilities in *resize*)
+            for size in +3M 11M; do
+                try "$name: resize $size" apus img resize -q -f "$format" new.img $size
+                try "$name: their resize $size" "$qemu" resize -q -f "$format" new2.img $size
+                try "$name: resized alike" "$qemu" compare -s -f "$format" -F "$format" new.img new2.img
+            done
+            refuse "$name: shrink without --shrink" apus img resize -f "$format" new.img 1M;;
+        esac
+        rm -f new.img new2.img
+    done < "$here/formats.txt"
+done
+
+# Options are described in QEMU's words.
+for format in $(awk '!/^#/ && NF { print $1 }' "$here/formats.txt" | sort -u); do
+    [ "$format" != raw ] || continue    # there, preallocation is the protocol's in QEMU, the format's here
+    apus img create -f "$format" -o help | grep '=<' | sort > one
+    "$ten/qemu-img" create -f "$format" -o help | sort > all
+    comm -12 one all > two; same "$format: options that QEMU describes differently"
+done
+
+# Each keeps out of what the other has open.
+apus img create -q -f vdi locked.img 4M
+"$ten/qemu-io" -f vdi locked.img -c 'sleep 4000' > /dev/null 2>&1 & background=$!
+for _ in $(seq 50); do sleep 0.1; "$ten/qemu-img" info locked.img > /dev/null 2>&1 || break; done
+refuse "locks: info of an image open in QEMU" apus img info locked.img
+refuse "locks: create over an image open in QEMU" apus img create -f vdi locked.img 4M
+try "locks: info -U" apus img info -U locked.img
+kill $background 2> /dev/null; wait $background 2> /dev/null; background=
+apus img bench -q -f vdi -w -c 2000000000 locked.img > /dev/null 2>&1 & background=$!
+for _ in $(seq 50); do sleep 0.1; "$ten/qemu-img" info locked.img > /dev/null 2>&1 || break; done
+refuse "locks: their info of an image open in Apus" "$ten/qemu-img" info locked.img
+refuse "locks: their create over it" "$ten/qemu-img" create -f vdi locked.img 4M
+try "locks: their info -U" "$ten/qemu-img" info -U locked.img
+kill $background 2> /dev/null; wait $background 2> /dev/null; background=
+
+# Exit codes.
+status() { local want=$1; shift; "$@" > out 2>&1; local got=$?; [ $got = "$want" ] && ok || bad "status $got, expected $want: $*"; }
+head -c 12345856 /dev/zero > zeros.raw
+status 1 apus img compare source.raw zeros.raw
+status 2 apus img compare source.raw missing.raw
+status 63 apus img check -f raw source.raw
+status 1 apus img info missing.raw
+status 1 apus img create -f raw new.raw
+status 1 apus img create -f nothing new.raw 1M
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
