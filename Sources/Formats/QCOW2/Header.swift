@@ -75,7 +75,7 @@ struct QCOW2Header: Sendable {
     var l2Entries: UInt64 { clusterSize / l2EntrySize }
     /// Guest bytes that one L1 entry covers.
     var l2Coverage: UInt64 { clusterSize * l2Entries }
-    var refcountEntries: UInt64 { clusterSize * 8 >> UInt64(refcountOrder) }
+    var refcountEntries: UInt64 { (clusterSize * 8) >> UInt64(refcountOrder) }
     var refcountMaximum: UInt64 { refcountOrder >= 6 ? UInt64.max : (1 << (1 << UInt64(refcountOrder))) - 1 }
     /// L1 entries that the disk needs.
     var neededL1: UInt64 { size.divided(roundingUpBy: l2Coverage) }

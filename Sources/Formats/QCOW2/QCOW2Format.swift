@@ -36,19 +36,16 @@ public enum QCOW2Format: CreatableFormat, CompressingFormat {
         }
         let writable = context.access.writable
         var dataFile: Node?
-        if header.hasDataFile, !context.access.metadataOnly || header.dataFileName != nil {
+        if header.hasDataFile, !context.access.metadataOnly {
             guard let name = header.dataFileName else { throw .invalid("'data-file' is required for this image") }
-            // `info` shows what there is, also without the data file.
-            do { dataFile = try context.files.open(name, context.access) } catch {
-                guard context.access.metadataOnly else { throw error }
-            }
+            dataFile = try context.files.open(name, context.access)
         }
         do {
             if writable, context.options.has("lazy-refcounts"), header.version >= 3 {
                 header.compatible = context.options.flag("lazy-refcounts") ? header.compatible | QCOW2Feature.lazyRefcounts : header.compatible & ~QCOW2Feature.lazyRefcounts
             }
             var tables = try QCOW2Tables(file: context.file, data: dataFile, header: header, writable: writable)
-            tables.mayHaveHoles = try isSparse(dataFile ?? context.file)
+            tables.mayHaveHoles = dataFile == nil ? try isSparse(context.file) : false
             try tables.readSnapshots()
             try tables.readBitmaps()
             if writable { try tables.prepareForWriting() }

@@ -18,7 +18,7 @@ extension QCOW2Tables {
 
     /// The slot with a cluster's count, and the entry's number there.
     private mutating func refcountSlot(_ block: UInt64, _ cluster: UInt64) throws(BlockError) -> (slot: Int, entry: Int) {
-        let perSlice = UInt64(refcountCache.sliceBytes) * 8 >> UInt64(header.refcountOrder)
+        let perSlice = (UInt64(refcountCache.sliceBytes) * 8) >> UInt64(header.refcountOrder)
         let number = cluster % header.refcountEntries
         if !refcountCache.hasRoom(2) { try refcountCache.write(to: file) }
         let slot = try refcountCache.slot(block + number / perSlice * UInt64(refcountCache.sliceBytes), file)
