@@ -60,19 +60,22 @@ public final class DoubleMapping: @unchecked Sendable {
     }
 
     /// Called in a forked child: replaces the memory shared with the parent by its own at the same addresses.
-    /// - Parameter used: how many bytes from the start keep their contents; the caller sees to it that the parent does
-    ///   not change them meanwhile, or passes 0.
+    /// - Parameter used: the parts, as offsets, that keep their contents; the caller sees to it that the parent does not
+    ///   change them meanwhile.
     /// - Returns: false if the host refuses; then the parent's memory may still be mapped.
-    public func separate(keeping used: Int) -> Bool {
+    public func separate(keeping used: [Range<Int>]) -> Bool {
         let descriptor = apus_memory_file("apus-code")
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         guard ftruncate(descriptor, size) == 0 else { return false }
-        var done = 0
-        while done < min(used, size) {
-            let written = pwrite(descriptor, writable + done, min(used, size) - done, done)
-            guard written > 0 else { return false }
-            done += written
+        for range in used {
+            var done = range.lowerBound
+            let end = min(range.upperBound, size)
+            while done < end {
+                let written = pwrite(descriptor, writable + done, end - done, done)
+                guard written > 0 else { return false }
+                done += written
+            }
         }
         return mmap(writable, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED
             && mmap(executable, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED

@@ -2,6 +2,7 @@
 
 import Block
 import Formats
+import Foundation
 import Testing
 
 /// A format under test, with the creation options to try it with.
@@ -20,6 +21,9 @@ let subjects = [
 ]
 
 @Suite struct ConformanceTests {
+    /// Requests a round, three rounds an option; `APUS_FULL=1` makes them more than ten thousand.
+    private static let requests = ProcessInfo.processInfo.environment["APUS_FULL"] == nil ? 150 : 3500
+
     @Test(arguments: subjects) func createdImagesAreProbedAndEmpty(_ subject: Subject) throws {
         for options in subject.options {
             let scratch = Scratch()
@@ -42,7 +46,7 @@ let subjects = [
             var model = [UInt8](repeating: 0, count: Int(subject.size))
             for round in 0..<3 {
                 let node = try scratch.graph.open(path, format: subject.format.name, Access(writable: true, cache: .unsafe, discards: true))
-                try exercise(node, &model, &random, requests: 150)
+                try exercise(node, &model, &random, requests: ConformanceTests.requests)
                 try expectClean(node, "\(subject) \(options) round \(round)")
                 try node.close()
                 let again = try scratch.graph.open(path, format: subject.format.name)

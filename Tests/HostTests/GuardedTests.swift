@@ -98,7 +98,7 @@ private func halfMapped() -> UnsafeMutableRawPointer? {
         mapping.writable.storeBytes(of: 0xc3, as: UInt8.self)
         #expect(mapping.executable.load(as: UInt8.self) == 0xc3)
         #expect(apus_guarded_store(mapping.executable, 1, 1) != 0)
-        #expect(mapping.separate(keeping: 4096))
+        #expect(mapping.separate(keeping: [0 ..< 4096]))
         #expect(mapping.executable.load(as: UInt8.self) == 0xc3)
         mapping.writable.storeBytes(of: 0x90, as: UInt8.self)
         #expect(mapping.executable.load(as: UInt8.self) == 0x90)

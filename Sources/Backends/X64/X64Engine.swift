@@ -34,6 +34,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
     private var cursor: Int
     private let firstByte: Int
     private let halfBytes: Int
+    /// Each half ends with the keys of its indirect branches, 8 bytes each.
+    private let siteCapacity: Int
     private var vcpus: [ObjectIdentifier: WeakVCPU] = [:]
     private var writable = WritableBlocks()
     private var snapshots: [Int: CodeSnapshot] = [:]
@@ -54,8 +56,10 @@ public final class X64Engine: Engine, @unchecked Sendable {
             return nil
         }
         halfBytes = (max(options.codeCacheBytes, 4 << 20) / 2) & ~4095
+        siteCapacity = halfBytes / 512
         let size = halfBytes * 2 + 65536
-        guard let mapping = DoubleMapping(size: size), let first = BlockTable(), let second = BlockTable(),
+        guard let mapping = DoubleMapping(size: size), let first = BlockTable(siteCapacity: siteCapacity),
+              let second = BlockTable(siteCapacity: siteCapacity),
               let gate = mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), gate != MAP_FAILED else {
             problem = "no memory for \(size >> 20) MiB of translated code"
             return nil
@@ -180,6 +184,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
                 return reason
             case Exit.link:
                 target = follow(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)
+            case Exit.site:
+                target = learn(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)
             case Exit.context:
                 synchronizeContext(vcpu, companion)
                 target = lookup(vcpu, companion)
@@ -261,6 +267,35 @@ public final class X64Engine: Engine, @unchecked Sendable {
         return host
     }
 
+    /// An indirect branch has met its first target, the vCPU's pc: links it.
+    private func learn(_ number: Int, _ vcpu: VCPU, _ companion: Companion) -> UInt64 {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        if let log = options.log { self.log(vcpu, log) }
+        let half = (number >> 24) & 1, index = number & 0xFF_FFFF
+        let record = halves[half].sites.base + index, site = record.pointee, link = halves[half].links.base + Int(site.link)
+        acknowledge(vcpu, companion)
+        let before = generation, pc = vcpu.pc
+        guard let block = findOrTranslate(pc, vcpu.context, vcpu, companion) else { return 0 }
+        if isChaining, generation == before, half == Int(generation & 1), link.pointee.context == vcpu.context,
+           link.pointee.target == Lowering.noTarget {
+            if !site.isWaiting, site.mayChange(pc) {
+                record.pointee.isWaiting = true
+                return executableAddress(of: block)
+            }
+            link.pointee.target = pc
+            patch(Int(site.link), to: block)
+            (mapping.writable + siteKeys(half) + index * 8).storeBytes(of: pc, as: UInt64.self)
+            setField(site.field, to: site.probe)
+        }
+        let host = executableAddress(of: block)
+        remember(pc, host, vcpu)
+        return host
+    }
+
+    /// Where the keys of a half's indirect branches begin, as an offset into the code buffer.
+    private func siteKeys(_ half: Int) -> Int { firstByte + (half + 1) * halfBytes - siteCapacity * 8 }
+
     private var table: UnsafeMutablePointer<BlockTable> { halves + Int(generation & 1) }
 
     private func executableAddress(of block: Int) -> UInt64 {
@@ -271,7 +306,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         if let known = table.pointee.find(pc, context) { return known }
         var limit = Int.max
         while true {
-            if cursor + Self.blockReserve > firstByte + (Int(generation & 1) + 1) * halfBytes || !table.pointee.hasRoom {
+            if cursor + Self.blockReserve > siteKeys(Int(generation & 1)) || !table.pointee.hasRoom {
                 switchHalves()
                 acknowledge(vcpu, companion)
             }
@@ -301,6 +336,9 @@ public final class X64Engine: Engine, @unchecked Sendable {
                                   executableDelta: mapping.executable - mapping.writable)
         let firstLink = table.pointee.links.count
         lowering.pointee.linkBase = firstLink | Int(generation & 1) << 24
+        let site = table.pointee.sites.count, key = siteKeys(Int(generation & 1)) + site * 8
+        lowering.pointee.siteNumber = site | Int(generation & 1) << 24
+        lowering.pointee.siteKey = UInt64(UInt(bitPattern: mapping.executable + key))
         lowering.pointee.run(translator.arena.pointee, assembler)
         guard !lowering.pointee.failed, !lowering.pointee.a.overflowed, !lowering.pointee.a.outOfRange else { return nil }
         let end = lowering.pointee.a.cursor - base
@@ -325,6 +363,11 @@ public final class X64Engine: Engine, @unchecked Sendable {
             let link = lowering.pointee.links.base[index]
             _ = table.pointee.links.append(LinkRecord(target: link.target, context: context, field: UInt32(link.field - base),
                                                       stub: UInt32(link.stub - base), block: -1, nextIncoming: -1))
+        }
+        if lowering.pointee.site.link >= 0, let field = lowering.pointee.site.field, let probe = lowering.pointee.site.probe {
+            (mapping.writable + key).storeBytes(of: Lowering.noTarget, as: UInt64.self)
+            _ = table.pointee.sites.append(SiteRecord(link: UInt32(firstLink + lowering.pointee.site.link), field: UInt32(field - base),
+                                                      probe: UInt32(probe - base), pc: pc))
         }
         if !isSimple || translator.isWritable {
             snapshots[number] = translator.snapshot()
@@ -484,7 +527,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
         // The other threads, and so their vCPUs, do not exist here.
         for entry in vcpus.values { if let vcpu = entry.vcpu { vcpu[UInt32.self, BackendState.inCode] = 0 } }
         let isSmall = generation == 0 && cursor < 16 << 20
-        let separated = mapping.separate(keeping: isSmall ? cursor : firstByte)
+        let keys = siteKeys(0)
+        let separated = mapping.separate(keeping: isSmall ? [0 ..< cursor, keys ..< keys + table.pointee.sites.count * 8] : [0 ..< firstByte])
         forkGate.pointee = 1
         _ = apus_syscall(Self.futex, Int(bitPattern: forkGate), 1, 1, 0, 0, 0)
         if let own = mmap(forkGate, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) { _ = own }

@@ -19,6 +19,7 @@ package final class StandaloneLowering {
 
     private static let trampolineBase: UInt64 = 0x4000_1000
     private static let constantBase: UInt64 = 0x4000_2000
+    private static let siteKey: UInt64 = 0x4000_3000
     private static let room = 1 << 16
     private static let logCapacity = 1 << 16
 
@@ -28,7 +29,7 @@ package final class StandaloneLowering {
 
     private static var names: [(String, WritableKeyPath<Trampolines, UInt64>)] { [
         ("exit", \.exit), ("linkExit", \.linkExit), ("indirectMiss", \.indirectMiss), ("returnMiss", \.returnMiss),
-        ("helper", \.helper), ("slowFloat", \.slowFloat), ("flagsFromMXCSR", \.flagsFromMXCSR), ("flagsToMXCSR", \.flagsToMXCSR),
+        ("siteExit", \.siteExit), ("helper", \.helper), ("slowFloat", \.slowFloat), ("flagsFromMXCSR", \.flagsFromMXCSR), ("flagsToMXCSR", \.flagsToMXCSR),
     ] }
 
     package init(_ layout: StateLayout, capacity: Int = 6144) {
@@ -39,6 +40,7 @@ package final class StandaloneLowering {
         lowering = .allocate(capacity: 1)
         lowering.initialize(to: Lowering(capacity: capacity, registers: HostRegisters(layout), trampolines: trampolines,
                                          constants: ConstantPool(base: Self.constantBase)))
+        lowering.pointee.siteKey = Self.siteKey
         log = .allocate(capacity: 1)
         log.initialize(to: PlacementLog(capacity: Self.logCapacity))
         lowering.pointee.placementLog = log
@@ -48,6 +50,7 @@ package final class StandaloneLowering {
     /// The name of the runtime's code or constant at `address`, if it is one.
     package static func name(of address: UInt64) -> String? {
         for (index, (name, _)) in names.enumerated() where address == trampolineBase + UInt64(index) * 64 { return name }
+        if address == siteKey { return "siteKey" }
         for slot in ConstantPool.Slot.allCases where address == ConstantPool(base: constantBase).address(slot) { return "\(slot)" }
         return nil
     }

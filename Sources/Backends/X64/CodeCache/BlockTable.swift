@@ -32,6 +32,24 @@ struct LinkRecord: BitwiseCopyable {
     var nextIncoming: Int32
 }
 
+/// An indirect branch, which is linked to its first target.
+struct SiteRecord: BitwiseCopyable {
+    /// Its link, as a number of the same half.
+    var link: UInt32
+    /// The rel32 field that leads to the probe once the first target is known, and the probe, as offsets into the code
+    /// buffer.
+    var field: UInt32
+    var probe: UInt32
+    /// The guest address of its block.
+    var pc: UInt64
+    /// Whether it has met a target and was not linked to it.
+    var isWaiting = false
+
+    /// Whether `target` is so near that it may be the stub that binds an import when it is first called, or one case of
+    /// many: then the second target is the better guess.
+    func mayChange(_ target: UInt64) -> Bool { target &- pc &+ 0x8000 < 0x10000 }
+}
+
 /// Host offset within the block and guest address (relative to the block's) of an instruction.
 struct BoundaryRecord: BitwiseCopyable {
     var offset: UInt32
@@ -76,17 +94,20 @@ struct BlockTable: @unchecked Sendable {
     static let hashSize = 1 << 20
     var blocks: ReservedArray<BlockRecord>
     var links: ReservedArray<LinkRecord>
+    var sites: ReservedArray<SiteRecord>
     var boundaries: ReservedArray<BoundaryRecord>
     /// Block number + 1 by hashed (pc, context); 0: free; -1: removed.
     private var hash: ReservedArray<Int32>
     private var hashed = 0
 
-    init?() {
-        guard let blocks = ReservedArray<BlockRecord>(capacity: 1 << 19), let links = ReservedArray<LinkRecord>(capacity: 1 << 21),
+    /// - Parameter siteCapacity: how many indirect branches there is room for.
+    init?(siteCapacity: Int) {
+        guard let sites = ReservedArray<SiteRecord>(capacity: siteCapacity), let blocks = ReservedArray<BlockRecord>(capacity: 1 << 19), let links = ReservedArray<LinkRecord>(capacity: 1 << 21),
               let boundaries = ReservedArray<BoundaryRecord>(capacity: 1 << 24), let hash = ReservedArray<Int32>(capacity: Self.hashSize)
         else { return nil }
         self.blocks = blocks
         self.links = links
+        self.sites = sites
         self.boundaries = boundaries
         self.hash = hash
     }
@@ -94,6 +115,7 @@ struct BlockTable: @unchecked Sendable {
     mutating func removeAll() {
         blocks.removeAll()
         links.removeAll()
+        sites.removeAll()
         boundaries.removeAll()
         hash.removeAll()
         hashed = 0
@@ -101,7 +123,8 @@ struct BlockTable: @unchecked Sendable {
 
     /// Whether another block still fits the tables.
     var hasRoom: Bool {
-        blocks.count < blocks.capacity - 1 && links.count < links.capacity - 1024 && boundaries.count < boundaries.capacity - 2048
+        blocks.count < blocks.capacity - 1 && links.count < links.capacity - 1024 && sites.count < sites.capacity
+            && boundaries.count < boundaries.capacity - 2048
             && hashed < Self.hashSize / 2
     }
 

@@ -11,6 +11,8 @@ struct Trampolines: BitwiseCopyable {
     var exit: UInt64 = 0
     /// Leaves for the link whose number is in eax.
     var linkExit: UInt64 = 0
+    /// Leaves for the indirect branch whose number is in eax.
+    var siteExit: UInt64 = 0
     /// Goes to guest address rax, which is not in the jump cache.
     var indirectMiss: UInt64 = 0
     /// Goes to guest address rax, which the top of the shadow stack does not announce.
@@ -70,11 +72,16 @@ struct TrampolineWriter {
         t.faulted = a.here
         a.movImmediate(.rax, Exit.reason(.memoryFault))
         let toExit2 = a.jmpForward()
+        t.siteExit = a.here
+        a.shift(.shl, .b64, .rax, 8)
+        a.alu(.or, .b64, .rax, imm: Int32(Exit.site))
+        let toExit3 = a.jmpForward()
         t.linkExit = a.here
         a.shift(.shl, .b64, .rax, 8)
         a.alu(.or, .b64, .rax, imm: Int32(Exit.link))
         a.bind(toExit)
         a.bind(toExit2)
+        a.bind(toExit3)
         t.exit = a.here
         storeHomes()
         a.vstmxcsr(mem(BackendState.guestMXCSR))

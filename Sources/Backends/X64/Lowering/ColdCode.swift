@@ -8,6 +8,12 @@ struct ColdCode: BitwiseCopyable {
         case link
         /// An indirect jump or return that missed; `x` holds the target.
         case indirectMiss, returnMiss
+        /// The link of an indirect branch to its first target, which is not known yet.
+        case siteLink
+        /// The target in register `x` is the first of its indirect jump.
+        case siteLearn
+        /// The same for a call that comes back to `resume`; then the probe, with `y` and `z` as scratch registers.
+        case siteCall
         /// As `indirectMiss`, inside a call: comes back to `resume` when the callee returns.
         case indirectCallMiss
         /// A misaligned address in register `x` plus `imm`, at guest instruction `pc`; the host's address if `y` is not 0.
@@ -53,7 +59,9 @@ extension Lowering {
             let code = cold.base[next]
             next &+= 1
             switch code.kind {
-            case .link: writeColdLink(code)
+            case .link, .siteLink: writeColdLink(code)
+            case .siteLearn: writeSiteLearn(code)
+            case .siteCall: writeSiteCall(code)
             case .indirectMiss:
                 bind(code)
                 moveToRAX(code.x)

@@ -12,6 +12,8 @@ enum Exit {
     static let lookup: UInt64 = 2
     /// As `lookup`, and the translation context may have changed.
     static let context: UInt64 = 3
+    /// Payload: the number of the indirect branch whose first target is now known; the guest program counter is set.
+    static let site: UInt64 = 4
 
     static func reason(_ reason: ExitReason) -> UInt64 { UInt64(reason.rawValue) << 8 }
 }
@@ -19,8 +21,8 @@ enum Exit {
 // Leaving a block: links, indirect jumps, calls and returns on the shadow stack, exits.
 extension Lowering {
     /// Queues the stub for an exit to `target` through the rel32 of `jump`.
-    private mutating func link(_ jump: ForwardJump, to target: UInt64) {
-        var code = ColdCode(.link)
+    mutating func link(_ jump: ForwardJump, to target: UInt64, _ kind: ColdCode.Kind = .link) {
+        var code = ColdCode(kind)
         code.jump = jump
         code.pc = target
         cold.append(code)
@@ -35,6 +37,7 @@ extension Lowering {
         a.bind(jump)
         a.mov(.b32, .direct(.rax), imm: Int32(truncatingIfNeeded: links.count &+ linkBase))
         a.jmp(trampolines.linkExit)
+        if code.kind == .siteLink { site.link = links.count }
         links.append(PendingLink(target: code.pc, field: field, stub: stub))
     }
 
@@ -46,33 +49,12 @@ extension Lowering {
 
     mutating func lowerJump(_ op: Op) { jump(to: op.imm) }
 
-    private mutating func jump(to target: UInt64) {
+    mutating func jump(to target: UInt64) {
         a.alignForPatch(fieldOffset: 1)
         link(a.jmpForward(), to: target)
     }
 
-    /// Compares `target` with the jump cache's entry for it. Behind it the entry's host address is at the returned
-    /// operand if the condition `e` holds.
-    private mutating func probe(_ target: GPR) -> Mem {
-        let index = takeInteger(), cache = takeInteger()
-        a.mov(.b32, index, target)
-        a.alu(.and, .b32, index, imm: JumpCache.mask)
-        a.mov(.b64, cache, Self.mem(BackendState.jumpCache))
-        a.alu(.cmp, .b64, target, .indexed(cache, index, 8, 0))
-        return .indexed(cache, index, 8, 8)
-    }
-
-    mutating func lowerJumpIndirect(_ op: Op) {
-        let target = use(op.a)
-        let entry = probe(target)
-        var miss = ColdCode(.indirectMiss)
-        miss.jump = a.jccForward(.ne)
-        miss.x = target.rawValue
-        cold.append(miss)
-        a.jmp(entry)
-    }
-
-    private mutating func pushReturn(_ pc: UInt64, heldBy ref: Ref) {
+    mutating func pushReturn(_ pc: UInt64, heldBy ref: Ref) {
         if ref >= 0 {
             let held = registerHolding(Int(ref))
             if held != Placement.none {
@@ -98,20 +80,6 @@ extension Lowering {
         link(ForwardJump(field: a.cursor - 4, isShort: false), to: op.imm)
         a.lea(.b64, .rsp, .base(.rsp, 8))
         jump(to: next)
-    }
-
-    mutating func lowerCallIndirect(_ op: Op) {
-        let target = use(op.a)
-        pushReturn(op.imm, heldBy: -1)
-        let entry = probe(target)
-        var miss = ColdCode(.indirectCallMiss)
-        miss.jump = a.jccForward(.ne)
-        miss.x = target.rawValue
-        a.call(entry)
-        miss.resume = a.cursor
-        cold.append(miss)
-        a.lea(.b64, .rsp, .base(.rsp, 8))
-        jump(to: op.imm)
     }
 
     mutating func lowerReturn(_ op: Op) {

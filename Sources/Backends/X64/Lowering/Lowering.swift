@@ -30,6 +30,10 @@ struct Lowering {
     var entry: UnsafeMutablePointer<UInt8>
     /// The number of the block's first link.
     var linkBase = 0
+    /// The indirect branch that ends the block, its number, and the executable address of its key.
+    var site = PendingSite()
+    var siteNumber = 0
+    var siteKey: UInt64 = 0
     /// Whether bits 32–63 of an f32's vector register are known to be ones.
     let isBoxed: UnsafeMutablePointer<Bool>
     /// Whether a store may have been made since the last full fence: only then does another one do anything.
@@ -87,6 +91,7 @@ struct Lowering {
         ops = arena.ops
         count = arena.count
         failed = false
+        site = PendingSite()
         storesMayBePending = true
         links.count = 0
         cold.count = 0
