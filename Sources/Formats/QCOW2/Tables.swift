@@ -56,6 +56,8 @@ struct QCOW2Tables: Sendable {
     /// Bytes of the snapshot table in the file.
     var snapshotTableBytes: UInt64 = 0
     var bitmaps: [QCOW2Bitmap] = []
+    /// The directory in the file is not what `bitmaps` says.
+    var bitmapsChanged = false
     /// A snapshot's disk size, while `showSnapshot` is in force.
     var shownSize: UInt64?
 

@@ -57,6 +57,7 @@ extension QCOW2Tables {
 
     /// The end of writing: lazy refcounts are written, the dirty bit goes, the file ends on a sector.
     mutating func finish() throws(BlockError) {
+        try storeBitmaps()
         try writeBack()
         try refcountCache.write(to: file)
         let length = try file.length()
