@@ -27,11 +27,11 @@ let package = Package(
                 path: "Sources/Backends/Interpreter"),
         .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
                 path: "Sources/Backends/X64"),
-        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat"], path: "Sources/Guests/RISCV"),
+        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "CHost"], path: "Sources/Guests/RISCV"),
         .target(name: "UserMode", dependencies: ["RISCV", "Translation", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats"]),
         .executableTarget(name: "apus", dependencies: [
-            "Registry", "UserMode", "Translation", "Host", "ImageTool", "Block",
+            "Registry", "UserMode", "Translation", "Host", "CHost", "ImageTool", "Block",
         ],
             // Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),

@@ -8,7 +8,8 @@ case ${1:-} in
         swift build -c release --product apus
         built=.build/release/apus;;
 static) say "building Apus (release, one static executable)"
-        swift build -c release --product apus --scratch-path .build-static -Xswiftc -static-executable
+        swift build -c release --product apus --scratch-path .build-static -Xswiftc -static-executable -Xswiftc -use-ld=lld \
+            -Xswiftc -Xclang-linker -Xswiftc -static-pie   # its own memory stays out of the guest's
         built=.build-static/release/apus
         if ldd "$built" 2>&1 | grep -q '=>'; then die "$built is not static"; fi;;
 *)      die "usage: build.sh [static]";;

@@ -113,4 +113,7 @@ public struct HelperEffects: OptionSet, Sendable {
     public static let mayFault = HelperEffects(rawValue: 4)
     /// Raises sticky floating-point flags (of the state header).
     public static let raisesFlags = HelperEffects(rawValue: 8)
+    /// A result other than 0 is an `ExitReason` plus 1: the trace is left at the current guest instruction. With reason
+    /// `memoryFault` the helper has described the fault in the state header, as a guest address.
+    public static let mayExit = HelperEffects(rawValue: 16)
 }

@@ -97,6 +97,7 @@ public enum IRPrinter {
         if effects.contains(.writesState) { parts.append("writesState") }
         if effects.contains(.mayFault) { parts.append("mayFault") }
         if effects.contains(.raisesFlags) { parts.append("raisesFlags") }
+        if effects.contains(.mayExit) { parts.append("mayExit") }
         return parts.isEmpty ? ["pure"] : parts
     }
 

@@ -77,7 +77,7 @@ private struct TraceCheck {
             return
         }
         let faults = op.traits.mayFault
-            || op.code == .helper && HelperEffects(rawValue: op.aux).contains(.mayFault)
+            || op.code == .helper && !HelperEffects(rawValue: op.aux).isDisjoint(with: [.mayFault, .mayExit])
         if faults {
             require(seenInstruction, "may fault before the first instruction")
             require(!putInInstruction, "may fault after a put of the same instruction")

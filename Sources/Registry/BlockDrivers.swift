@@ -5,7 +5,7 @@ extension Registry {
     /// What disk images can be: formats, protocols, filters.
     public static let blockDrivers = Catalogue(
         formats: DiskFormats.all,
-        protocols: [FileDriver.self, NullDriver.self],
+        protocols: BlockProtocols.all,
         filters: BlockFilters.all,
         fallback: RawFormat.self
     )

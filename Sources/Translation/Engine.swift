@@ -18,6 +18,8 @@ public protocol Engine: AnyObject, Sendable {
     func run(_ vcpu: VCPU) -> ExitReason
     /// Forgets all translations of code in `range`, which was unmapped, remapped or changed its protection.
     func invalidate(_ range: Range<UInt64>)
+    /// As `invalidate`, for code that the guest could write to when it was translated, and has now changed.
+    func invalidateWritable(_ range: Range<UInt64>)
     /// The guest asks that fetches see its stores to `range`: translations whose source bytes changed are forgotten.
     func synchronize(_ range: Range<UInt64>)
     /// Brackets a fork of the host process: called before it, and after it in the parent and in the only thread of the

@@ -39,6 +39,16 @@ public final class VCPU: @unchecked Sendable {
         set { self[UInt64.self, StateHeader.context] = newValue }
     }
 
+    /// A number that differs, as good as surely, when pc or an integer register differs.
+    public var fingerprint: UInt64 {
+        var sum = pc
+        for offset in stride(from: Int32(-StateHeader.bias), to: Int32(StateHeader.bias), by: 8) {
+            sum = (sum ^ self[UInt64.self, offset]) &* 0x9E37_79B9_7F4A_7C15
+            sum ^= sum &>> 29
+        }
+        return sum
+    }
+
     /// Copies the guest-visible state (registers, pc, context, float state) of `other`; the back end's part stays.
     public func copyGuestState(from other: VCPU) {
         let headerEnd = Int(StateHeader.backend)

@@ -17,8 +17,12 @@ enum Apus {
             Verb(name: "exec", help: "run a Linux program built for another instruction set ('apus exec -h')") {
                 UserCommand.run(name: "apus exec", only: nil, $0)
             },
+            Verb(name: "binfmt", help: "let the kernel start guest programs by itself ('apus binfmt -h')", run: BinaryFormatCommand.run),
             Verb(name: "img", help: "make, change and tell about disk images ('apus img --help')") {
                 ImageTool.run(name: "apus img", $0, catalogue: Registry.blockDrivers)
+            },
+            Verb(name: "io", help: "send single requests to a disk image ('apus io --help')") {
+                BlockShell.run(name: "apus io", $0, catalogue: Registry.blockDrivers)
             },
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]

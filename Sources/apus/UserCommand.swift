@@ -23,11 +23,19 @@ struct UserCommand {
 
     /// Runs the program of the command line; returns the exit status if that did not happen.
     static func run(name: String, only: String?, _ arguments: [String]) -> Int32 {
-        var command = UserCommand(name: name, only: only)
-        do {
+        execute(name: name, only: only) { command throws(CommandError) in
             let rest = try command.parse(arguments)
             // Program and arguments are bytes, which need not be text.
-            let raw = HostArguments.last(rest.count)
+            return HostArguments.last(rest.count)
+        }
+    }
+
+    /// Runs the program with the arguments that `prepare` returns.
+    private static func execute(name: String, only: String?,
+                                _ prepare: (inout UserCommand) throws(CommandError) -> [[UInt8]]) -> Int32 {
+        var command = UserCommand(name: name, only: only)
+        do {
+            let raw = try prepare(&command)
             guard let program = raw.first else { throw CommandError.usage("no program named (-h prints help)") }
             try command.finish()
             try UserMode.run(command.options, program: program, arguments: Array(raw.dropFirst()), guests: Registry.guests,
@@ -47,6 +55,25 @@ struct UserCommand {
         }
     }
 
+    /// Runs the program that the kernel started Apus for, by an entry of binfmt_misc: its path and its argv[0] come first,
+    /// options only from the environment.
+    static func runForKernel(name: String) -> Int32 {
+        let arguments = HostArguments.last(HostArguments.count - 1)
+        guard let program = arguments.first else {
+            StandardError.write("\(name): the kernel named no program\n")
+            return 2
+        }
+        let guest = ["apus-", "qemu-"].first { name.hasPrefix($0) }.map { String(name.dropFirst($0.utf8.count)) }
+        let only = Registry.guests.contains { $0.name == guest } ? guest : nil
+        return execute(name: name, only: only) { command throws(CommandError) in
+            _ = try command.parse([])
+            command.options.argv0 = arguments.count > 1 ? arguments[1] : nil
+            command.options.programDescriptor = KernelLaunch.programDescriptor
+            command.options.isStartedByKernel = command.options.passedOn.isEmpty
+            return [program] + arguments.dropFirst(2)
+        }
+    }
+
     private func complain(_ text: String) {
         // One line, whatever was in the names it quotes.
         let line = String(text.map { $0.isNewline ? " " : $0 })
@@ -56,7 +83,8 @@ struct UserCommand {
     /// Applies environment and options; returns the program and its arguments.
     private mutating func parse(_ arguments: [String]) throws(CommandError) -> ArraySlice<String> {
         let inherited = arguments.contains("--inherited")
-        if !inherited { try applyVariables() }
+        // Who may start a set-user-ID program may not steer it.
+        if !inherited, !KernelLaunch.isSecure { try applyVariables() }
         var index = 0
         while index < arguments.count {
             let word = arguments[index]

@@ -65,7 +65,7 @@ extension UserOption {
         },
         UserOption(names: ["0"], argument: "argv0", variable: "QEMU_ARGV0", help: "what the guest sees as its argv[0]", inherited: false) {
             command, value in
-            command.options.argv0 = value
+            command.options.argv0 = Array(value.utf8)
         },
         UserOption(names: ["B"], argument: "address", variable: "QEMU_GUEST_BASE", help: "where the guest's address 0 lies on the host") {
             command, value throws(CommandError) in

@@ -48,12 +48,14 @@ enum CaseLayout {
     static let landing = slot + 36
     static let scratch: UInt64 = 0x4001_0000
     static let linkerFlags = ["-Wl,--section-start=.slot=0x40000000", "-Wl,--section-start=.scratch=0x40010000",
-                              "-Wl,-Ttext-segment=0x40020000", "-Wl,--no-warn-rwx-segments"]
+                              "-Wl,-Ttext-segment=0x40040000", "-Wl,--no-warn-rwx-segments"]
 }
 
 extension CatalogueEntry {
     /// Instructions whose effect is not a function of the registers.
     var isComparable: Bool { mnemonic != "ecall" }
+    /// Reads or writes vector state: runs with all of it prepared.
+    var usesVectors: Bool { !extensions.isDisjoint(with: .vectors) || operands.contains(.csr) }
 
     /// A record of `count` cases for a random encoding, with operands that the guest program can serve: x31 is its own,
     /// jumps lead to its landing place, and addresses into its memory.
@@ -66,15 +68,38 @@ extension CatalogueEntry {
                 case .immJ: bits = bits & ~operand.mask | 16 << 21
                 case .immCB, .immCJ: bits = bits & ~operand.mask | 1 << 2
                 case .csr:
-                    let known: [UInt32] = [1, 2, 3]
-                    let number = random.next() % 8 == 0 ? UInt32(random.next() & 0xfff) : known[Int(random.next() % 3)]
+                    let known: [UInt32] = [1, 2, 3, 1, 2, 3, 8, 9, 10, 15, 0xc20, 0xc21, 0xc22]
+                    let number = random.next() % 8 == 0 ? UInt32(random.next() & 0xfff) : known[Int(random.next() % 13)]
                     // The counters tell the time, and QEMU has some that this guest lacks.
                     bits = bits & ~operand.mask | (number >= 0xc00 && number < 0xca0 ? 1 : number) << 20
                 default: break
                 }
             }
+            // Registers that groups of up to eight can begin with, more often than chance would have it.
+            let grouping = UInt32(random.next() & 3)
+            for operand in operands where operand.kind == .vectorRegister {
+                bits &= ~((1 &<< grouping &- 1) &<< UInt32(operand.mask.trailingZeroBitCount))
+            }
+            if operands.contains(.seg), random.next() & 3 != 0 { bits &= random.next() & 1 == 0 ? 0x1fff_ffff : 0x3fff_ffff }
             if operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 31 }) { continue }
             var record = CaseRecord(encoding: bits, count: count, seed: random.next())
+            if usesVectors {
+                record.alignment = UInt8(grouping)
+                if syntax.contains("(rs1)") {
+                    record.base = UInt8(truncatingIfNeeded: Operand.rs1.value(in: bits))
+                    record.kind = 5
+                    if record.base == 0 { continue }
+                    // QEMU dies of whole-register accesses that leave mapped memory.
+                    if bits & 0x0e00_005f == 0x0200_0007, bits &>> 20 & 31 == 8 { record.kind = 6 }
+                } else if mnemonic == "vsetvl" {
+                    record.base = UInt8(truncatingIfNeeded: Operand.rs2.value(in: bits))
+                    if random.next() & 7 != 0 { record.kind = 4 } else { record.base = 0 }
+                    if record.base == 0 { record.kind = 0 }
+                } else if operands.contains(.vtype11) || operands.contains(.vtype10), random.next() & 7 != 0 {
+                    record.encoding &= 0xf0ff_ffff
+                }
+                return record
+            }
             if let (base, displacement) = address(bits) {
                 record.base = base
                 record.displacement = displacement

@@ -28,19 +28,23 @@ final class CaseEngine {
 
     enum Choice: String, CaseIterable { case plain = "interpreter-plain", interpreter, x64 }
 
-    init?(_ choice: Choice) {
+    /// Bytes of a vector register; 0 if cases have no vector state.
+    private let vectorBytes: Int
+
+    init?(_ choice: Choice, vectorBytes: Int = 0) {
         guard let slot = CaseEngine.page(CaseLayout.slot), let scratch = CaseEngine.page(CaseLayout.scratch),
-              let engine = CaseEngine.make(choice, SlotCode()) else { return nil }
+              let engine = CaseEngine.make(choice, SlotCode(), vectorBytes: vectorBytes) else { return nil }
         self.slot = slot.assumingMemoryBound(to: UInt32.self)
         self.scratch = scratch.assumingMemoryBound(to: UInt64.self)
         name = choice.rawValue
+        self.vectorBytes = vectorBytes
         self.engine = engine
         vcpu = engine.makeVCPU()
     }
 
     /// An engine for the guest with every extension.
-    static func make(_ choice: Choice, _ source: any CodeSource) -> (any Engine)? {
-        guard let model = try? CPUModel(parsing: "max") else { return nil }
+    static func make(_ choice: Choice, _ source: any CodeSource, vectorBytes: Int = 0) -> (any Engine)? {
+        guard let model = try? CPUModel(parsing: vectorBytes == 0 ? "max" : "max,vlen=\(vectorBytes * 8)") else { return nil }
         var options = EngineOptions()
         options.optimize = choice != .plain
         options.codeCacheBytes = 16 << 20
@@ -81,7 +85,8 @@ final class CaseEngine {
         RISCVState.setFloatControl(UInt32(truncatingIfNeeded: before.fcsr), of: vcpu)
         vcpu[UInt64.self, StateHeader.reservationAddress] = ~0
         vcpu.pc = CaseLayout.slot
-        var after = CaseState()
+        if vectorBytes > 0 { setVectors(before) }
+        var after = CaseState(count: CaseState.wordCount(vectorBytes: vectorBytes))
         go: while true {
             switch engine.run(vcpu) {
             case .interrupted, .instructionFence, .idle: continue
@@ -102,6 +107,39 @@ final class CaseEngine {
         for number in 0 ..< 32 { after.words[32 + number] = vcpu[UInt64.self, RISCVState.float(number)] }
         after.fcsr = UInt64(RISCVState.floatControl(of: vcpu))
         for index in 0 ..< 32 { after.words[69 + index] = scratch[index] }
+        if vectorBytes > 0 { getVectors(&after) }
         return after
+    }
+
+    private func setVectors(_ before: CaseState) {
+        for number in 0 ..< 32 {
+            let bytes = RISCVState.vectorRegister(number, of: vcpu, bytes: vectorBytes)
+            for word in 0 ..< vectorBytes / 8 {
+                bytes.storeBytes(of: before.words[106 + number * vectorBytes / 8 + word], toByteOffset: word * 8, as: UInt64.self)
+            }
+        }
+        RISCVState.setVectors(of: vcpu, length: before.words[101], type: before.words[102], start: before.words[103],
+                              control: before.words[104], bytes: vectorBytes)
+        for index in 0 ..< 512 {
+            let z = (before.words[105] &+ UInt64(index)) &* 0x9e37_79b9_7f4a_7c15
+            scratch[index] = z ^ z &>> 29
+        }
+    }
+
+    private func getVectors(_ after: inout CaseState) {
+        let slots = [RISCVState.vectorLength, RISCVState.vectorType, RISCVState.vectorStart, RISCVState.vectorControl]
+        for (index, slot) in slots.enumerated() { after.words[101 + index] = vcpu[UInt64.self, slot] }
+        var sum: UInt64 = 0
+        for index in 0 ..< 512 {
+            sum = (sum ^ scratch[index]) &* 0x9e37_79b9_7f4a_7c15
+            sum ^= sum &>> 29
+        }
+        after.words[105] = sum
+        for number in 0 ..< 32 {
+            let bytes = RISCVState.vectorRegister(number, of: vcpu, bytes: vectorBytes)
+            for word in 0 ..< vectorBytes / 8 {
+                after.words[106 + number * vectorBytes / 8 + word] = bytes.load(fromByteOffset: word * 8, as: UInt64.self)
+            }
+        }
     }
 }

@@ -27,7 +27,9 @@ struct SequenceProgram {
                                      "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "auipc", "c.addi16sp"]
         // An SC of another width than its LR may succeed or fail (docs/differences.md): one width a program.
         let otherWidth: Set<String> = random.next() & 1 == 0 ? ["lr.w", "sc.w"] : ["lr.d", "sc.d"]
-        pool = InstructionCatalogue.entries.filter { !unwanted.contains($0.mnemonic) && !otherWidth.contains($0.mnemonic) }
+        pool = InstructionCatalogue.entries.filter {
+            !unwanted.contains($0.mnemonic) && !otherWidth.contains($0.mnemonic) && $0.extensions.isDisjoint(with: .vectors)
+        }
     }
 
     private mutating func below(_ limit: Int) -> Int { Int(random.next() % UInt64(limit)) }

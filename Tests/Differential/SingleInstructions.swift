@@ -10,35 +10,48 @@ struct SingleInstructions {
     var only: [String] = []
     var engines = CaseEngine.Choice.allCases
     var qemu: String
+    /// Bytes of a vector register.
+    var vectorBytes = 16
+    /// Whether only instructions that use vectors run.
+    var onlyVectors = false
     /// Differences shown for each instruction.
     var shown = 2
 
     func run(in folder: String) throws -> Outcome {
-        let program = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
-        let engines = self.engines.compactMap(CaseEngine.init)
+        let scalarProgram = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
+        let vectorProgram = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags + ["-DVECTOR_BYTES=\(vectorBytes)", "-Wa,-march=rv64gcv"],
+                                                 as: "vectors", in: folder)
+        let scalarEngines = self.engines.compactMap { CaseEngine($0) }, vectorEngines = self.engines.compactMap { CaseEngine($0, vectorBytes: vectorBytes) }
         let states = 25
         let encodings = max(4, (casesPerInstruction + states - 1) / states)
         var failing: [String] = [], total = 0, instructions = 0
-        for entry in InstructionCatalogue.entries where entry.isComparable && (only.isEmpty || only.contains(entry.mnemonic)) {
+        for entry in InstructionCatalogue.entries where entry.isComparable && (only.isEmpty || only.contains(entry.mnemonic)) && (entry.usesVectors || !onlyVectors) {
+            let (program, engines) = entry.usesVectors ? (vectorProgram, vectorEngines) : (scalarProgram, scalarEngines)
+            let words = CaseState.wordCount(vectorBytes: entry.usesVectors ? vectorBytes : 0)
             var random = Random(state: seed &+ UInt64(entry.match) &* 0x1_0000_0001)
             let records = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), using: &random) }
-            let output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU, program], input: records.flatMap(\.bytes))
-            guard output.count == records.count * states * 2 * CaseState.wordCount * 8 else {
+            let output: Data
+            do { output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU + ",vlen=\(vectorBytes * 8)", program], input: records.flatMap(\.bytes)) } catch {
+                print("\(entry.syntax): \(error)")
+                failing.append(entry.syntax)
+                continue
+            }
+            guard output.count == records.count * states * 2 * words * 8 else {
                 throw ToolError(description: "\(entry.syntax): QEMU's output is cut short")
             }
-            let count = try compare(entry, records, states, output, engines)
+            let count = try compare(entry, records, states, output, engines, words)
             if count > 0 { failing.append(entry.syntax) }
             total += records.count * states
             instructions += 1
         }
-        print("\(total) cases, \(engines.map(\.name).joined(separator: ", ")): \(failing.count) instructions differ")
+        print("\(total) cases, \(self.engines.map(\.rawValue).joined(separator: ", ")): \(failing.count) instructions differ")
         for syntax in failing { print("  \(syntax)") }
         return Outcome(passed: instructions - failing.count, failed: failing.count)
     }
 
-    private func compare(_ entry: CatalogueEntry, _ records: [CaseRecord], _ states: Int, _ output: Data, _ engines: [CaseEngine]) throws -> Int {
+    private func compare(_ entry: CatalogueEntry, _ records: [CaseRecord], _ states: Int, _ output: Data, _ engines: [CaseEngine], _ words: Int) throws -> Int {
         var differing = 0
-        let size = CaseState.wordCount * 8
+        let size = words * 8
         output.withUnsafeBytes { bytes in
             for engine in engines {
                 var offset = 0, here = 0
@@ -48,7 +61,8 @@ struct SingleInstructions {
                         let before = CaseState(UnsafeRawBufferPointer(rebasing: bytes[offset ..< offset + size]))
                         let expected = CaseState(UnsafeRawBufferPointer(rebasing: bytes[offset + size ..< offset + 2 * size]))
                         offset += 2 * size
-                        let actual = engine.run(before)
+                        var actual = engine.run(before)
+                        if entry.usesVectors { actual.forgiveFault(expected) }
                         if actual == expected { continue }
                         here += 1
                         if here > shown { continue }
@@ -60,7 +74,7 @@ struct SingleInstructions {
                             case .floatRegister: return "f\(value)=\(hex(before.f(value)))"
                             default: return nil
                             }
-                        }.joined(separator: " ") + " fcsr=\(hex(before.fcsr))")
+                        }.joined(separator: " ") + " fcsr=\(hex(before.fcsr))" + vectorText(before))
                         for line in CaseState.differences(expected, actual, ("qemu", engine.name)).prefix(8) { print("   " + line) }
                     }
                 }
@@ -69,6 +83,12 @@ struct SingleInstructions {
             }
         }
         return differing
+    }
+
+    /// What the vector unit was set to.
+    private func vectorText(_ before: CaseState) -> String {
+        guard before.words.count > CaseState.scalarWords else { return "" }
+        return " vl=\(before.words[101]) vtype=\(hex(before.words[102])) vstart=\(before.words[103]) vcsr=\(before.words[104])"
     }
 
     private func text(_ record: CaseRecord) -> String {

@@ -23,7 +23,7 @@ enum Tools {
         return [ProcessInfo.processInfo.environment["APUS_QEMU"], kit].compactMap { $0 }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }
     /// The CPU with the extensions of this guest's `max`, and as little else as QEMU lets one choose.
-    static let qemuCPU = "rv64,zicond=on,zfhmin=on,zcb=on,zihpm=off,zicbom=off,zicboz=off"
+    static let qemuCPU = "rv64,zicond=on,zfhmin=on,zcb=on,zihpm=off,zicbom=off,zicboz=off,v=on,zvfh=on,zvfhmin=on"
 
     /// Runs a program to its end and returns what it wrote.
     static func run(_ program: String, _ arguments: [String], input: [UInt8] = [], seconds: Int = 60) throws -> Data {

@@ -35,13 +35,16 @@ let seed = options["seed"].flatMap { UInt64($0) } ?? 1
 let engines = options["engines"]?.split(separator: ",").compactMap { CaseEngine.Choice(rawValue: String($0)) } ?? CaseEngine.Choice.allCases
 let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("apus").path
 
+let vectorBits = options["vlen"].flatMap { Int($0) } ?? 128
+
 /// Whether a part runs: all do without `--only`.
 func isWanted(_ part: String) -> Bool { only.isEmpty || only == [part] }
 
 var outcome = Outcome()
 do {
     if only.isEmpty || !["encodings", "user", "sequences"].contains(only[0]) {
-        outcome += try SingleInstructions(casesPerInstruction: cases, seed: seed, only: only, engines: engines, qemu: qemu).run(in: folder)
+        outcome += try SingleInstructions(casesPerInstruction: cases, seed: seed, only: only == ["vectors"] ? [] : only, engines: engines, qemu: qemu,
+                                          vectorBytes: vectorBits / 8, onlyVectors: only == ["vectors"]).run(in: folder)
     }
     if isWanted("encodings") {
         outcome += try EncodingSpace(qemu: qemu, seed: seed, words: cases * 200).run(in: folder)

@@ -9,7 +9,7 @@ emulator="$here/../../.build/release/apus exec"
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 sources=()
-[ $# = 0 ] && set -- Signals Threads Processes SystemCalls
+[ $# = 0 ] && set -- Signals Threads Processes SystemCalls Code
 for what in "$@"; do
     if [ -d "$here/$what" ]; then sources+=("$here/$what"/*.c); else sources+=("$here/$what.c"); fi
 done

@@ -5,7 +5,8 @@
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
-apus() { "${APUS:-$REPO/.build/release/apus}" "$@"; }
+executable=${APUS:-$REPO/.build/release/apus}
+apus() { "$executable" "$@"; }
 ten=$("$SCRIPTS/fetch-qemu-utils.sh") || exit 1
 work=$(mktemp -d); background=
 trap '[ -z "$background" ] || kill $background 2> /dev/null; rm -rf "$work"' EXIT
@@ -96,12 +97,41 @@ refuse "locks: info of an image open in QEMU" apus img info locked.img
 refuse "locks: create over an image open in QEMU" apus img create -f vdi locked.img 4M
 try "locks: info -U" apus img info -U locked.img
 kill $background 2> /dev/null; wait $background 2> /dev/null; background=
-apus img bench -q -f vdi -w -c 2000000000 locked.img > /dev/null 2>&1 & background=$!
-for _ in $(seq 50); do sleep 0.1; "$ten/qemu-img" info locked.img > /dev/null 2>&1 || break; done
-refuse "locks: their info of an image open in Apus" "$ten/qemu-img" info locked.img
+"$executable" img bench -q -d 1 -f vdi -c 2000000000 locked.img > /dev/null 2>&1 & background=$!
+for _ in $(seq 50); do sleep 0.1; "$ten/qemu-io" -f vdi locked.img -c quit > /dev/null 2>&1 || break; done
+refuse "locks: their writing to an image that Apus reads" "$ten/qemu-io" -f vdi locked.img -c "write 0 512"
 refuse "locks: their create over it" "$ten/qemu-img" create -f vdi locked.img 4M
 try "locks: their info -U" "$ten/qemu-img" info -U locked.img
 kill $background 2> /dev/null; wait $background 2> /dev/null; background=
+
+# Single requests: the same commands, the same answers, the same bytes.
+cat > commands <<'COMMANDS'
+read 0 4k
+read -v 0 40
+write -P 0xab 0 4k
+read -P 0xab 0 4k
+read -P 0xac 0 4k
+write -z 0 1k
+length
+map
+alloc 0 1M
+flush
+discard 0 512
+nonsense
+readv 0 512 512
+writev -P 3 0 1k 2k
+read 0 8G
+write 10
+read -P 3 -s 512 -l 512 1024 2k
+COMMANDS
+untimed() { sed -e 's/[0-9.]* sec ([^)]*)/TIME/' -e 's/^[a-z-]* io> /qemu-io> /'; }
+for format in raw vdi; do
+    apus img create -q -f $format our.img 2M; cp our.img their.img
+    apus io -f $format our.img < commands 2>&1 | sed 's/apus io> /qemu-io> /g' | untimed > one
+    "$ten/qemu-io" -f $format their.img < commands 2>&1 | untimed > two
+    same "io: answers on $format"
+    cmp -s our.img their.img && ok || bad "io: bytes of $format"
+done
 
 # Exit codes.
 status() { local want=$1; shift; "$@" > out 2>&1; local got=$?; [ $got = "$want" ] && ok || bad "status $got, expected $want: $*"; }

@@ -23,7 +23,7 @@ import Testing
     @Test func refusals() {
         let cases: [(String, CPUModelError)] = [
             ("sifive", .unknownModel("sifive")), ("", .unknownModel("")), ("rv64,zfoo=on", .unknownFeature("zfoo")),
-            ("rv64,v=true", .unsupportedFeature("v")), ("rv64,zba=maybe", .badValue(feature: "zba", value: "maybe")),
+            ("rv64,zvbb=true", .unsupportedFeature("zvbb")), ("rv64,zba=maybe", .badValue(feature: "zba", value: "maybe")),
             ("rv64i,d=on", .missingRequirement(feature: "d", needs: "f")),
         ]
         for (text, expected) in cases {

@@ -127,6 +127,7 @@ struct Execution {
             case .helper:
                 setPC(pc(of: op))
                 out[0] = callHelper(op)
+                if op.pointee.aux & HelperEffects.mayExit.rawValue != 0, out[0] != 0 { return Int32(truncatingIfNeeded: out[0] &- 1) }
 
             // Control
             case .branch:

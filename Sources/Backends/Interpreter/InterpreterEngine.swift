@@ -130,6 +130,8 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
         }
     }
 
+    public func invalidateWritable(_ range: Range<UInt64>) { invalidate(range) }
+
     public func synchronize(_ range: Range<UInt64>) {
         lock.withLock {
             guard table.mayIntersect(range) else { return }

@@ -150,6 +150,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         let companion = Companion()
         let vcpu = VCPU(layout: guest.layout, engineData: companion)
         vcpu[UInt32.self, BackendState.flagsArePublished] = 1
+        vcpu[UInt64.self, StateHeader.memoryBase] = options.memoryBase
         if let companion {
             vcpu[UInt64.self, BackendState.shadowTop] = UInt64(UInt(bitPattern: companion.shadowTop))
             vcpu[UInt64.self, BackendState.shadowStack] = UInt64(UInt(bitPattern: companion.shadowTop))
@@ -178,9 +179,6 @@ public final class X64Engine: Engine, @unchecked Sendable {
             switch code & 0xFF {
             case Exit.reason:
                 let reason = ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
-                if reason == .memoryFault {
-                    vcpu[UInt64.self, StateHeader.faultAddress] = vcpu[UInt64.self, StateHeader.faultAddress] &- options.memoryBase
-                }
                 return reason
             case Exit.link:
                 target = follow(Int(truncatingIfNeeded: code &>> 8), vcpu, companion)
@@ -436,6 +434,14 @@ public final class X64Engine: Engine, @unchecked Sendable {
             }
         }
         if any { purgeJumpCaches() }
+    }
+
+    public func invalidateWritable(_ range: Range<UInt64>) {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        let changed = writable.blocks(in: range).filter { table.pointee.blocks.base[$0].isAlive }
+        for number in changed { remove(number) }
+        if !changed.isEmpty { purgeJumpCaches() }
     }
 
     public func synchronize(_ range: Range<UInt64>) {

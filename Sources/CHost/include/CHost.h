@@ -117,9 +117,41 @@ void apus_thread_set(int slot, void *value);
 /// Starts a detached host thread with a stack of the given size. 0, or an errno.
 int apus_thread_start(void *(*function)(void *), void *argument, size_t stack);
 
+// MARK: Before main (Start.c)
+
+/// Takes back what was put into the environment for the Swift runtime's start. Called first of all in main.
+void apus_start_finish(void);
+/// The process's arguments as the kernel gave them; NULL beyond them.
+int apus_argument_count(void);
+const char *apus_argument(int index);
+
 // MARK: The host CPU (CPU.c)
 
 /// CPUID: registers becomes eax, ebx, ecx, edx. 0, with zeros, if there is no such leaf.
 int apus_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *registers);
 /// An extended control register. Only if CPUID says OSXSAVE.
 uint64_t apus_xgetbv(uint32_t index);
+
+// MARK: http and https (HTTP.c)
+
+/// What a connection is made with. Strings may be NULL but for the URL.
+struct apus_http_options {
+    const char *url;
+    const char *cookie;
+    /// `name:password`
+    const char *user;
+    /// Seconds.
+    long timeout;
+    int verify;
+};
+enum { APUS_HTTP_TEXT = 256 };
+/// Why http cannot be used here, or NULL. Loads libcurl the first time.
+const char *apus_http_problem(void);
+/// A connection, for one thread at a time; NULL if there is none.
+void *apus_http_open(const struct apus_http_options *options);
+void apus_http_close(void *handle);
+/// Length of the resource (-1 if the server does not say) and whether ranges of bytes can be asked for. Not 0 on failure;
+/// text (APUS_HTTP_TEXT bytes) says why, status is the server's.
+int apus_http_length(void *handle, int64_t *length, int *ranges, char *text, long *status);
+/// Reads count (> 0) bytes; *received may be fewer.
+int apus_http_read(void *handle, uint64_t offset, void *buffer, size_t count, size_t *received, char *text, long *status);

@@ -15,7 +15,8 @@ enum RegisterNames {
         "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
     ]
     static let csr: [UInt32: String] = [
-        0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
+        0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0x008: "vstart", 0x009: "vxsat", 0x00a: "vxrm", 0x00f: "vcsr", 0xc20: "vl",
+        0xc21: "vtype", 0xc22: "vlenb", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
     ]
 }
 
@@ -37,9 +38,12 @@ enum Disassembler {
         let syntax = pattern.syntax.description
         let parts = syntax.split(separator: " ", maxSplits: 1)
         guard let first = parts.first else { return "" }
-        let mnemonic = first.hasSuffix("{aqrl}")
-            ? first.dropLast(6) + operand(.aqrl, instruction, at: pc) : String(first)
-        guard parts.count == 2 else { return String(mnemonic) }
+        var mnemonic = String(first)
+        if let open = first.firstIndex(of: "{"), let close = first.firstIndex(of: "}"),
+           let named = Operand.byName[String(first[first.index(after: open) ..< close])] {
+            mnemonic = first[..<open] + operand(named, instruction, at: pc) + first[first.index(after: close)...]
+        }
+        guard parts.count == 2 else { return mnemonic }
         var text = mnemonic + " ", name = ""
         for character in parts[1] + ")" {
             switch character {
@@ -52,6 +56,8 @@ enum Disassembler {
             }
         }
         text.removeLast()
+        // Unmasked: the operand is not shown at all.
+        if text.last == "," { text.removeLast() }
         // The dynamic rounding mode is what a reader assumes.
         if pattern.isRounded, text.hasSuffix(",dyn") { return String(text.dropLast(4)) }
         if text.hasSuffix(",rne"), exactConversions.contains(pattern.mnemonic) { return String(text.dropLast(4)) }
@@ -60,6 +66,13 @@ enum Disassembler {
 
     /// Conversions that never round: assemblers give them mode 0 and show only others.
     static let exactConversions: Set<String> = ["fcvt.d.w", "fcvt.d.wu", "fcvt.d.s", "fcvt.s.h", "fcvt.d.h"]
+
+    /// A vector type as assemblers write it; a number if it is reserved.
+    private static func vectorType(_ value: Int64) -> String {
+        guard value &>> 8 == 0, value & 7 != 4, value &>> 3 & 7 < 4 else { return String(value) }
+        let lengths = ["m1", "m2", "m4", "m8", "", "mf8", "mf4", "mf2"]
+        return "e\(8 &<< (value &>> 3 & 7)),\(lengths[Int(value & 7)]),\(value & 0x40 != 0 ? "ta" : "tu"),\(value & 0x80 != 0 ? "ma" : "mu")"
+    }
 
     private static func operand(_ operand: Operand, _ instruction: Instruction, at pc: UInt64) -> String {
         func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
@@ -70,6 +83,7 @@ enum Disassembler {
         switch operand.kind {
         case .register: return RegisterNames.integer[Int(value & 31)]
         case .floatRegister: return RegisterNames.float[Int(value & 31)]
+        case .vectorRegister: return "v\(value & 31)"
         case .immediate: return String(value)
         case .hexadecimal: return hex(UInt64(bitPattern: value))
         case .target: return hex(pc &+ UInt64(bitPattern: value))
@@ -80,6 +94,9 @@ enum Disassembler {
         case .csr: return RegisterNames.csr[instruction.csr] ?? hex(UInt64(bitPattern: value))
         case .rm: return ["rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn"][Int(value & 7)]
         case .aqrl: return ["", ".rl", ".aq", ".aqrl"][Int(value & 3)]
+        case .vm: return value == 0 ? "v0.t" : ""
+        case .seg: return value == 0 ? "" : "seg\(value &+ 1)"
+        case .vtype11, .vtype10: return vectorType(value)
         case .fli: return LoadImmediateConstant.text(UInt32(truncatingIfNeeded: value))
         default: return accesses(value)
         }

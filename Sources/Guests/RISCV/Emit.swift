@@ -25,17 +25,19 @@ struct Emit {
     let context: UInt64
     /// What the CPU has, for instructions whose operands name something that it may lack.
     let extensions: Extensions
+    let vectorConfiguration: VectorConfiguration
     var flow = Flow.next
     /// The rounding direction of an instruction with an `rm` operand.
     var rounding = Rounding.nearestEven
 
     @inline(__always)
-    init(_ builder: Builder, pc: UInt64, length: UInt8, context: UInt64, extensions: Extensions) {
+    init(_ builder: Builder, pc: UInt64, length: UInt8, context: UInt64, extensions: Extensions, vectors: VectorConfiguration) {
         self.builder = builder
         self.pc = pc
         self.next = pc &+ UInt64(length)
         self.context = context
         self.extensions = extensions
+        vectorConfiguration = vectors
     }
 
     // MARK: registers

@@ -1,5 +1,5 @@
 // The riscv64 guest: RV64IMAFDC and the extensions of `Extensions`, by "The RISC-V Instruction Set Manual, Volume I:
-// Unprivileged Architecture". The privileged architecture and the V extension are left out.
+// Unprivileged Architecture". The privileged architecture is left out.
 
 import IR
 import Translation
@@ -10,6 +10,7 @@ public final class RISCV64: Guest {
     public let layout: StateLayout
     let tree: DecodeTree
     private let hasCompressed: Bool
+    private let vectors: VectorConfiguration
 
     public var name: String { "riscv64" }
     public var minimumInstructionLength: Int { 2 }
@@ -17,17 +18,21 @@ public final class RISCV64: Guest {
 
     public init(model: CPUModel = .default) {
         self.model = model
-        layout = RISCV64.stateLayout
+        vectors = VectorConfiguration(model)
+        layout = RISCV64.stateLayout(guestBytes: model.extensions.contains(.zve32x) ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8)
         tree = DecodeTree(model.extensions)
         hasCompressed = model.extensions.contains(.zca)
         // The helper table is filled while there is one thread only.
         _ = Clock.helper
         _ = ModularConversion.helper
+        _ = VectorUnit.helper
+        _ = VectorConfiguration.helper
+        _ = VectorConfiguration.refresh
     }
 
     public func translate(_ window: CodeWindow, at pc: UInt64, context: UInt64, into builder: Builder) -> DecodedInstruction {
         guard let (bits, length) = RISCV64.fetch(window) else { return DecodedInstruction(length: 0, flow: .end) }
-        var emit = Emit(builder, pc: pc, length: length, context: context, extensions: model.extensions)
+        var emit = Emit(builder, pc: pc, length: length, context: context, extensions: model.extensions, vectors: vectors)
         if let pattern = tree.find(bits), hasCompressed || pc & 2 == 0 {
             let instruction = Instruction(bits)
             if pattern.pointee.isRounded, !emit.setRounding(instruction.rm) {
@@ -51,10 +56,10 @@ public final class RISCV64: Guest {
     }
 
     /// The registers that compilers use most come first: stack, arguments, saved registers, return address, temporaries.
-    static let stateLayout = StateLayout(
-        guestBytes: 32 * 8,
+    static func stateLayout(guestBytes: Int) -> StateLayout { StateLayout(
+        guestBytes: guestBytes,
         hotIntegers: [2, 10, 11, 12, 13, 14, 15, 8, 9, 1, 16, 17, 18, 6, 28, 5, 7, 19, 20, 21, 29, 30, 31, 22, 23, 24, 25, 26, 27, 3, 4]
             .map(RISCVState.integer),
         hotFloats: [10, 11, 12, 13, 14, 15, 16, 17, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 18, 19, 28, 29, 30, 31, 20, 21, 22, 23, 24, 25, 26, 27]
-            .map(RISCVState.float))
+            .map(RISCVState.float)) }
 }

@@ -115,7 +115,7 @@ struct NodeInformation {
     }
 
     /// One member of the format's own information: names with spaces, inner values indented.
-    private static func describe(_ member: JSONValue.Member, indent: String) -> [String] {
+    static func describe(_ member: JSONValue.Member, indent: String) -> [String] {
         let name = String(member.name.map { $0 == "-" ? " " : $0 })
         return describe(name, member.value, indent)
     }

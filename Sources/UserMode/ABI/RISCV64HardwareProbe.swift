@@ -4,8 +4,8 @@ import RISCV
 extension RISCV64LinuxABI {
     /// The bits of `RISCV_HWPROBE_KEY_IMA_EXT_0`.
     private static let extensionBits: [(bit: UInt64, extensions: Extensions)] = [
-        (0, [.f, .d]), (1, .c), (3, .zba), (4, .zbb), (5, .zbs), (7, .zbc), (28, .zfhmin), (29, .zihintntl), (32, .zfa),
-        (35, .zicond), (36, .zihintpause), (43, .zca), (44, .zcb), (45, .zcd), (48, .zawrs),
+        (0, [.f, .d]), (1, .c), (2, .v), (3, .zba), (4, .zbb), (5, .zbs), (7, .zbc), (28, .zfhmin), (29, .zihintntl), (30, .zvfh), (31, .zvfhmin), (32, .zfa),
+        (35, .zicond), (36, .zihintpause), (37, .zve32x), (38, .zve32f), (39, .zve64x), (40, .zve64f), (41, .zve64d), (43, .zca), (44, .zcb), (45, .zcd), (48, .zawrs),
     ]
 
     /// The value of `key`, or nil if Linux 6.12 does not know the key.

@@ -16,19 +16,23 @@ public final class RISCV64LinuxABI: GuestABI {
         image = RISCV64VDSO.image()
     }
 
+    /// Whether there are vector registers, and the bytes of each.
+    var hasVectors: Bool { model.extensions.contains(.zve32x) }
+    var vectorBytes: Int { model.vectorBits / 8 }
+
     public var machine: String { "riscv64" }
     public var dataModel: DataModel { DataModel(wordSize: 8, bigEndian: false) }
     /// EM_RISCV
     public var elfMachine: UInt16 { 243 }
     public var vdso: [UInt8]? { image.bytes }
     public var vdsoSignalReturn: UInt64 { image.signalReturn }
-    public var minimumSignalStack: UInt64 { UInt64(RISCV64SignalFrame.size) &+ 1024 }
+    public var minimumSignalStack: UInt64 { UInt64(RISCV64SignalFrame.size) &+ 1024 &+ (hasVectors ? UInt64(RISCV64SignalFrame.vectorSize(vectorBytes)) : 0) }
 
-    /// Bit n for the extension of letter n (`asm/hwcap.h`): i m a f d c; no other has a bit.
+    /// Bit n for the extension of letter n (`asm/hwcap.h`): i m a f d c v; no other has a bit.
     public var hardwareCapabilities: (UInt64, UInt64, String?) {
         var bits: UInt64 = 1 &<< 8
         for (letter, extensions) in Extensions.letters where model.extensions.isSuperset(of: extensions) {
-            guard let code = letter.utf8.first, "mafdc".utf8.contains(code) else { continue }
+            guard let code = letter.utf8.first, "mafdcv".utf8.contains(code) else { continue }
             bits |= 1 &<< UInt64(code &- UInt8(ascii: "a"))
         }
         return (bits, 0, nil)
@@ -63,6 +67,7 @@ public final class RISCV64LinuxABI: GuestABI {
         for i in 1..<32 { vcpu[x: i] = 0 }
         for i in 0..<32 { vcpu[UInt64.self, RISCVState.float(i)] = 0 }
         RISCVState.setFloatControl(0, of: vcpu)
+        if hasVectors { RISCVState.resetVectors(of: vcpu, bytes: vectorBytes) }
         vcpu[x: 2] = stack
         vcpu.pc = entry
     }

@@ -2,7 +2,8 @@ import RISCV
 import Translation
 
 /// The frame Linux pushes for a riscv64 signal handler: `struct rt_sigframe` = siginfo, then `struct ucontext`
-/// (`asm/ucontext.h`, `asm/sigcontext.h`), as C libraries read it. No extension records follow the float state.
+/// (`asm/ucontext.h`, `asm/sigcontext.h`), as C libraries read it. Where the CPU has vectors, an extension record with
+/// their state follows (`struct __riscv_v_ext_state`, `Documentation/arch/riscv/vector.rst`).
 enum RISCV64SignalFrame {
     static let info = 0
     static let infoSize = 128
@@ -20,14 +21,23 @@ enum RISCV64SignalFrame {
     static let floats = registers + 256
     static let floatControl = floats + 256
     static let size = floats + 528
+
+    /// The first extension record's magic number and size; its contents begin at `size`, where the float state ends.
+    static let record = floats + 520
+    static let vectorMagic: UInt32 = 0x5346_5457
+    /// vstart, vl, vtype, vcsr, vlenb and a pointer to the registers.
+    static let vectorHeader = 48
+    /// What the record adds to the frame: header, registers, and the empty record that ends the list.
+    static func vectorSize(_ bytes: Int) -> Int { vectorHeader + 32 * bytes + 8 }
 }
 
 extension RISCV64LinuxABI {
     public func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame request: SignalFrameRequest) -> Bool {
         typealias Frame = RISCV64SignalFrame
-        let address = (request.stack &- UInt64(Frame.size)) & ~15
+        let size = Frame.size + (hasVectors ? Frame.vectorSize(vectorBytes) : 0)
+        let address = (request.stack &- UInt64(size)) & ~15
         guard address < request.stack else { return false }
-        var bytes = [UInt8](repeating: 0, count: Frame.size)
+        var bytes = [UInt8](repeating: 0, count: size)
         bytes.withUnsafeMutableBytes { raw in
             func store(_ value: UInt64, _ offset: Int) { raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: UInt64.self) }
             raw.copyBytes(from: request.info.prefix(Frame.infoSize))
@@ -39,6 +49,20 @@ extension RISCV64LinuxABI {
             for i in 1..<32 { store(vcpu[x: i], Frame.registers + 8 * i) }
             for i in 0..<32 { store(vcpu[UInt64.self, RISCVState.float(i)], Frame.floats + 8 * i) }
             store(UInt64(RISCVState.floatControl(of: vcpu)), Frame.floatControl)
+            if hasVectors {
+                store(UInt64(Frame.vectorMagic) | UInt64(8 + Frame.vectorHeader + 32 * vectorBytes) &<< 32, Frame.record)
+                store(vcpu[UInt64.self, RISCVState.vectorStart], Frame.size)
+                store(vcpu[UInt64.self, RISCVState.vectorLength], Frame.size + 8)
+                store(vcpu[UInt64.self, RISCVState.vectorType], Frame.size + 16)
+                store(vcpu[UInt64.self, RISCVState.vectorControl], Frame.size + 24)
+                store(UInt64(vectorBytes), Frame.size + 32)
+                store(address &+ UInt64(Frame.size + Frame.vectorHeader), Frame.size + 40)
+                for i in 0..<32 {
+                    let target = Frame.size + Frame.vectorHeader + i * vectorBytes
+                    UnsafeMutableRawBufferPointer(rebasing: raw[target ..< target + vectorBytes])
+                        .copyMemory(from: UnsafeRawBufferPointer(RISCVState.vectorRegister(i, of: vcpu, bytes: vectorBytes)))
+                }
+            }
         }
         guard memory.writeBytes(address, bytes) else { return false }
         vcpu[x: 1] = request.restorer != 0 ? request.restorer : memory.signalReturn
@@ -55,8 +79,8 @@ extension RISCV64LinuxABI {
         guard let bytes = memory.readBytes(vcpu[x: 2], Frame.size) else { return nil }
         return bytes.withUnsafeBytes { raw in
             func load(_ offset: Int) -> UInt64 { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
-            // Words after the float state that are not zero announce a record this machine cannot hold.
-            guard load(Frame.floats + 516) & 0xffff_ffff == 0, load(Frame.floats + 520) == 0 else { return nil }
+            // Words after the float state that are not zero announce a record.
+            guard load(Frame.floats + 516) & 0xffff_ffff == 0, restoreVectors(vcpu, memory, record: load(Frame.record)) else { return nil }
             vcpu.pc = load(Frame.registers) & ~1
             for i in 1..<32 { vcpu[x: i] = load(Frame.registers + 8 * i) }
             for i in 0..<32 { vcpu[UInt64.self, RISCVState.float(i)] = load(Frame.floats + 8 * i) }
@@ -67,5 +91,27 @@ extension RISCV64LinuxABI {
                                        alternateStack: (load(Frame.stackPointer), load(Frame.stackSize),
                                                         UInt32(truncatingIfNeeded: load(Frame.stackFlags))))
         }
+    }
+
+    /// Restores vector state from the extension record whose first words are `record`; false if this machine cannot hold it.
+    private func restoreVectors(_ vcpu: VCPU, _ memory: GuestMemory, record: UInt64) -> Bool {
+        typealias Frame = RISCV64SignalFrame
+        guard record != 0 else { return true }
+        let expected = 8 + Frame.vectorHeader + 32 * vectorBytes
+        guard hasVectors, record & 0xffff_ffff == UInt64(Frame.vectorMagic), record &>> 32 == UInt64(expected),
+              let bytes = memory.readBytes(vcpu[x: 2] &+ UInt64(Frame.size), Frame.vectorHeader) else { return false }
+        let fields = bytes.withUnsafeBytes { raw in
+            (0..<6).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
+        }
+        // The registers are where the pointer says, as the kernel has it.
+        guard let registers = memory.readBytes(fields[5], 32 * vectorBytes) else { return false }
+        registers.withUnsafeBytes { raw in
+            for i in 0..<32 {
+                RISCVState.vectorRegister(i, of: vcpu, bytes: vectorBytes)
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[i * vectorBytes ..< (i + 1) * vectorBytes]))
+            }
+        }
+        RISCVState.setVectors(of: vcpu, length: fields[1], type: fields[2], start: fields[0], control: fields[3], bytes: vectorBytes)
+        return true
     }
 }

@@ -13,9 +13,16 @@ struct Launch {
 
     init(program: [UInt8], arguments: [[UInt8]], options: UserOptions, paths: PathTranslation) throws(UserModeError) {
         path = program
-        self.arguments = [options.argv0.map { Array($0.utf8) } ?? program] + arguments
+        self.arguments = [options.argv0 ?? program] + arguments
         environment = options.environment
-        file = try Launch.open(path, paths)
+        if let descriptor = options.programDescriptor {
+            let name = String(decoding: program, as: UTF8.self)
+            do { file = try ProgramFile(descriptor: descriptor, name: name) } catch {
+                throw UserModeError("\(name): \(error.text)", status: 126)
+            }
+        } else {
+            file = try Launch.open(path, paths)
+        }
     }
 
     /// The first 15 bytes of the last component, as the kernel names a process.
@@ -189,6 +196,14 @@ struct Launch {
 
     /// The file's path with all links resolved, as the host kernel knows it.
     private static func realPath(_ file: ProgramFile) -> [UInt8] {
+        let known = linkTarget(file)
+        // Without /proc, as in a bare chroot, the name has to do.
+        guard known.isEmpty, let resolved = realpath(file.name, nil) else { return known }
+        defer { free(resolved) }
+        return Array(String(cString: resolved).utf8)
+    }
+
+    private static func linkTarget(_ file: ProgramFile) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
             let length = buffer.withMemoryRebound(to: CChar.self) { chars in
                 chars.baseAddress.map { readlink("/proc/self/fd/\(file.descriptor)", $0, 4096) } ?? -1

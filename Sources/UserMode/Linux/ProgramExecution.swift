@@ -2,7 +2,9 @@
 //
 // A program of this guest is run by Apus itself anew, a script by its interpreter (fs/binfmt_script.c), everything else
 // is left to the host kernel. All that can be refused is refused before the image is lost, with the kernel's errno.
-// Left out: set-user-ID bits of guest programs (the host kernel sees only Apus), ETXTBSY.
+// Where Apus was itself started by the kernel for a guest program (binfmt_misc), the kernel starts the next one too: so
+// set-user-ID bits count if its entry says so. Otherwise they do not: the host kernel sees only Apus.
+// Left out: ETXTBSY.
 
 import CHost
 import Glibc
@@ -91,6 +93,12 @@ struct Execution {
                 }
                 guard isGuestProgram(file) else { return execute(host, arguments, request.environment) }
                 try check(file)
+                // Started by the kernel, as we were, it gets what only the kernel can give: rights by set-ID bits.
+                if process.options.isStartedByKernel {
+                    let failure = execute(host, arguments, request.environment)
+                    // The entry may be gone by now.
+                    if failure.code != ENOEXEC { return failure }
+                }
                 return executeGuest(host, arguments)
             }
             return Errno(ELOOP)

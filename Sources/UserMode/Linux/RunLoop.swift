@@ -28,6 +28,7 @@ enum RunLoop {
             case .fetchFault:
                 fetchFault(thread, process.memory, vcpu)
             case .instructionFence:
+                process.memory.codeWasFenced(0..<UInt64.max)
                 engine.synchronize(0..<UInt64.max)
             case .idle:
                 sched_yield()
@@ -54,6 +55,8 @@ enum RunLoop {
         let code = Int32(bitPattern: vcpu[UInt32.self, StateHeader.faultCode])
         if signal == SIGBUS {
             SignalDelivery.deliverSynchronous(thread, SIGBUS, code > 0 ? code : 2 /* BUS_ADRERR */, address)
+        } else if code == 2, memory.liftWatch(at: address, store: vcpu.fingerprint) {
+            return
         } else {
             SignalDelivery.deliverSynchronous(thread, SIGSEGV, memory.isMapped(address) ? 2 /* SEGV_ACCERR */ : 1, address)
         }

@@ -5,7 +5,12 @@ public struct UserOptions: Sendable {
     /// `-L`, `QEMU_LD_PREFIX`: the root under which the guest's interpreter and libraries are looked up first.
     public var sysroot: String?
     /// `-0`: what the guest sees as its argv[0].
-    public var argv0: String?
+    public var argv0: [UInt8]?
+    /// The program, opened by the kernel; nil: it is opened by its name.
+    public var programDescriptor: Int32?
+    /// Whether the kernel started Apus for the program by itself and nothing was asked for that it would not pass on:
+    /// then it can start the program's children too.
+    public var isStartedByKernel = false
     /// The guest's environment, complete: bytes, which need not be text.
     public var environment: [[UInt8]] = []
     /// `-s`: size of the main thread's stack, bytes.

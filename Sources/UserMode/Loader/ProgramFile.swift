@@ -31,6 +31,18 @@ package final class ProgramFile: Sendable {
         head = ProgramFile.read(fd, 0, 256) ?? []
     }
 
+    /// Takes over `descriptor`, which the kernel opened because the file may be run; it need not be readable by us.
+    package init(descriptor: Int32, name: String) throws(HostError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw HostError(errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw HostError(EACCES) }
+        self.name = name
+        self.descriptor = descriptor
+        size = UInt64(max(status.st_size, 0))
+        head = ProgramFile.read(descriptor, 0, 256) ?? []
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+
     deinit { close(descriptor) }
 
     /// `count` bytes from `offset`, or nil if the file ends before.

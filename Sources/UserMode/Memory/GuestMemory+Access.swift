@@ -13,7 +13,8 @@ extension GuestMemory {
     public func write(_ address: UInt64, from buffer: UnsafeRawPointer, count: Int) -> Bool {
         guard count > 0 else { return count == 0 }
         guard contains(address, UInt64(count)) else { return false }
-        return apus_guarded_copy(host(address), buffer, count) == count
+        if apus_guarded_copy(host(address), buffer, count) == count { return true }
+        return liftAllWatches() && apus_guarded_copy(host(address), buffer, count) == count
     }
 
     /// A value in host byte order, or nil if it cannot be read.

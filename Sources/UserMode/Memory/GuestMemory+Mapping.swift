@@ -193,7 +193,11 @@ extension GuestMemory {
         let result: Int64 = state.withLock { state in
             let end = address &+ oldSize
             guard let first = state.map.region(at: address), first.kind != .foreign else { return -Int64(EFAULT) }
-            if state.map.contains(address, max(end, address &+ 1), where: \.isExecutable) { lostCode = state.engine }
+            if state.map.contains(address, max(end, address &+ 1), where: \.isExecutable) {
+                lostCode = state.engine
+                // Pages take their host permissions with them.
+                openWatched(&state, address..<max(end, address &+ 1))
+            }
             let inPlace = flags & (fixed | dontUnmap) == 0 && oldSize != 0
                 && (newSize <= oldSize || (contains(address, newSize) && state.map.isFree(end, address &+ newSize)))
             if inPlace {

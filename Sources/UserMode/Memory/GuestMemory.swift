@@ -73,6 +73,7 @@ public final class GuestMemory: CodeSource, Sendable {
             while reached < wanted, i < state.map.regions.count {
                 let region = state.map.regions[i]
                 guard region.start <= reached, region.isExecutable else { break }
+                if region.protection & PROT_WRITE != 0 { watch(&state, reached, min(region.end, wanted)) }
                 reached = region.end
                 i &+= 1
             }

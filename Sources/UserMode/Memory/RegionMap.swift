@@ -34,6 +34,8 @@ package struct Region: Sendable, Equatable {
 /// All ranges are page-aligned and `start < end`; the owner has checked that before it calls.
 package struct RegionMap: Sendable {
     package private(set) var regions: ContiguousArray<Region> = []
+    /// Which pages of writable code are write-protected on the host for the moment.
+    var watch = CodeWatch()
 
     package init() { regions.reserveCapacity(64) }
 
@@ -108,6 +110,7 @@ package struct RegionMap: Sendable {
     /// Replaces everything in the range by `middle` (sorted, inside the range), splitting regions at its edges and
     /// joining equal neighbours.
     package mutating func replace(_ start: UInt64, _ end: UInt64, with middle: [Region]) {
+        watch.forget(start, end)
         let first = index(of: start)
         var last = first
         var fresh: [Region] = []

@@ -38,9 +38,17 @@ final class SystemCallDispatcher: Sendable {
     func run(_ call: SystemCall) -> SystemCallResult {
         let number = call.number
         let index = number >= 0 && number < indices.count ? indices[number] : Self.none
-        if let trace { return trace.run(call, index == Self.none ? nil : rows[Int(index)]) }
-        guard index != Self.none else { return .error(ENOSYS) }
-        return rows[Int(index)].handler(call)
+        let row = index == Self.none ? nil : rows[Int(index)]
+        let result = perform(call, row)
+        // Where the guest gave a page of its code, that page may be read-only only on the host.
+        if case .value(-14 /* EFAULT */) = result, call.memory.liftAllWatches() { return perform(call, row) }
+        return result
+    }
+
+    @inline(__always)
+    private func perform(_ call: SystemCall, _ row: SystemCallDescription?) -> SystemCallResult {
+        if let trace { return trace.run(call, row) }
+        return row?.handler(call) ?? .error(ENOSYS)
     }
 
     /// Does the call by its process's dispatcher.

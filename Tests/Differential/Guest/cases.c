@@ -23,11 +23,16 @@ struct state {
     u64 x[32], f[32], fcsr, taken;
     u64 signal, code, address;  // the signal it raised, si_code and si_addr
     u64 scratch[32];
+#ifdef VECTOR_BYTES
+    u64 length, type, start, control; // vl, vtype, vstart, vcsr
+    u64 page;                   // before: what the page of scratch memory is made from; after: a hash of it
+    u64 v[4 * VECTOR_BYTES];
+#endif
 };
 
 union block {
     struct state state;
-    u64 raw[256];
+    u64 raw[1024];
 };
 
 extern void run_case(union block *);
@@ -134,6 +139,51 @@ static void handler(int signal, struct siginfo *info, struct context *context) {
     context->pc = (u64)save_case;
 }
 
+#ifdef VECTOR_BYTES
+// Vector registers, type and length; registers of one style each, so that numbers meet numbers and indices are small.
+static void prepare_vectors(const struct record *r) {
+    struct state *s = &block.state;
+    u64 common = next() % 8;
+    for (int i = 0; i < 32; i++) {
+        u64 *words = s->v + i * (VECTOR_BYTES / 8);
+        u64 style = next() & 3 ? common : next() % 8;
+        for (int k = 0; k < VECTOR_BYTES / 8; k++) {
+            switch (style) {
+            case 0: words[k] = next(); break;
+            case 1: words[k] = integer(); break;
+            case 2: words[k] = number(8, 23) | number(8, 23) << 32; break;
+            case 3: words[k] = number(11, 52); break;
+            case 4: words[k] = number(5, 10) | number(5, 10) << 16 | number(5, 10) << 32 | number(5, 10) << 48; break;
+            case 5: words[k] = next() & 0x3f3f3f3f3f3f3f3ful; break;
+            case 6: words[k] = next() & 0x003f003f003f003ful; break;
+            default: words[k] = next() & 0x0000003f0000003ful; break;
+            }
+        }
+    }
+    u64 c = next(), sew = c & 3, align = r->alignment & 3;
+    // LMUL as the registers of the encoding allow it, mostly.
+    long lmul = (long)(c >> 8 & 0xff) % (align + 4) - 3;
+    if ((c >> 16 & 15) == 0) lmul = (long)(c >> 20 & 7) - 4;
+    s->type = (lmul & 7) | sew << 3 | (c >> 24 & 3) << 6;
+    if ((c >> 32 & 63) == 0) s->type = next();
+    u64 bytes = lmul >= 0 ? VECTOR_BYTES << lmul : VECTOR_BYTES >> -lmul, maximum = bytes >> sew;
+    u64 d = next();
+    switch (d & 3) {
+    case 0: s->length = maximum; break;
+    case 1: s->length = (d >> 8) % (maximum + 1); break;
+    default: s->length = (d & 4) ? maximum : (d >> 8) % (maximum + 1); break;
+    }
+    s->start = (d >> 32 & 7) ? 0 : (d >> 40) % (s->length + 2);
+    s->control = d >> 56 & 7;
+    s->page = next();
+    for (int k = 0; k < 512; k++) {
+        u64 z = (s->page + k) * 0x9e3779b97f4a7c15ul;
+        scratch[k] = z ^ z >> 29;
+    }
+    for (int k = 0; k < 32; k++) s->scratch[k] = scratch[k];
+}
+#endif
+
 static void prepare(const struct record *r, u64 seed) {
     struct state *s = &block.state;
     state_of_generator = seed;
@@ -146,6 +196,19 @@ static void prepare(const struct record *r, u64 seed) {
     if ((c >> 16 & 3) == 1) s->fcsr &= ~31ul;
     s->taken = s->signal = s->code = s->address = 0;
     for (int i = 0; i < 32; i++) scratch[i] = integer();
+#ifdef VECTOR_BYTES
+    prepare_vectors(r);
+    if (r->kind == 4) { s->x[r->base] = next() & 255; return; }
+    if (r->kind >= 5) {
+        c = next();
+        // In the middle of the page, or so close to an end that an access leaves it.
+        s->x[r->base] = (u64)scratch + (r->kind == 6 ? 2048 + (c >> 8 & 127) : (c & 7) == 0 ? 4096 - (c >> 8 & 127) : (c & 7) == 1 ? 0 : 2048 + (c >> 8 & 127));
+        // A stride, in the register that the encoding's rs2 field names.
+        u32 other = r->encoding >> 20 & 31;
+        if ((r->encoding >> 26 & 3) == 2 && other && other != r->base && other != 31) s->x[other] = (long)(next() & 63) - 32;
+        return;
+    }
+#endif
     if (r->base) {
         u64 address = (u64)slot + 36;
         c = next();
@@ -200,6 +263,11 @@ void start(void) {
             }
             run_case(&block);
             for (int k = 0; k < 32; k++) s->scratch[k] = scratch[k];
+#ifdef VECTOR_BYTES
+            u64 sum = 0;
+            for (int k = 0; k < 512; k++) sum = (sum ^ scratch[k]) * 0x9e3779b97f4a7c15ul, sum ^= sum >> 29;
+            s->page = sum;
+#endif
             if (r.verbose == 1) {
                 transfer(64, 1, s, sizeof *s);
                 continue;

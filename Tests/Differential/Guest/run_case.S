@@ -4,7 +4,13 @@
 #define CASE_F 256
 #define CASE_FCSR 512
 #define CASE_TAKEN 520
+#define CASE_VECTOR 808                 /* vl, vtype, vstart, vcsr */
+#define CASE_V 848
+#ifdef VECTOR_BYTES
+#define SAVED (848 + 32 * VECTOR_BYTES)
+#else
 #define SAVED 1024
+#endif
 
         .altmacro
         .macro integers operation, first, last, base
@@ -31,28 +37,49 @@
         .text
         .globl run_case
 run_case:                               # a0: the case
-        sd ra, SAVED(a0)
-        sd sp, SAVED+8(a0)
-        sd gp, SAVED+16(a0)
-        sd tp, SAVED+24(a0)
-        sd s0, SAVED+32(a0)
-        sd s1, SAVED+40(a0)
-        sd s2, SAVED+48(a0)
-        sd s3, SAVED+56(a0)
-        sd s4, SAVED+64(a0)
-        sd s5, SAVED+72(a0)
-        sd s6, SAVED+80(a0)
-        sd s7, SAVED+88(a0)
-        sd s8, SAVED+96(a0)
-        sd s9, SAVED+104(a0)
-        sd s10, SAVED+112(a0)
-        sd s11, SAVED+120(a0)
+        li t0, SAVED
+        add t0, a0, t0
+        sd ra, 0(t0)
+        sd sp, 8(t0)
+        sd gp, 16(t0)
+        sd tp, 24(t0)
+        sd s0, 32(t0)
+        sd s1, 40(t0)
+        sd s2, 48(t0)
+        sd s3, 56(t0)
+        sd s4, 64(t0)
+        sd s5, 72(t0)
+        sd s6, 80(t0)
+        sd s7, 88(t0)
+        sd s8, 96(t0)
+        sd s9, 104(t0)
+        sd s10, 112(t0)
+        sd s11, 120(t0)
         mv x31, a0
         addi t0, x31, 1000              # lose any reservation
         sc.w zero, zero, (t0)
         floats fld, x31
         ld t0, CASE_FCSR(x31)
         fscsr t0
+#ifdef VECTOR_BYTES
+        csrw vstart, zero
+        addi t0, x31, CASE_V
+        li t1, 8 * VECTOR_BYTES
+        vl8re8.v v0, (t0)
+        add t0, t0, t1
+        vl8re8.v v8, (t0)
+        add t0, t0, t1
+        vl8re8.v v16, (t0)
+        add t0, t0, t1
+        vl8re8.v v24, (t0)
+        ld t0, CASE_VECTOR(x31)
+        ld t1, CASE_VECTOR+8(x31)
+        vsetvl zero, t0, t1
+        ld t0, CASE_VECTOR+24(x31)
+        csrw vcsr, t0
+        ld t0, CASE_VECTOR+16(x31)
+        csrw vstart, t0
+#endif
         integers ld, 1, 30, x31
         j slot
 
@@ -67,23 +94,45 @@ save_case:
         frcsr t0
         sd t0, CASE_FCSR(x31)
         floats fsd, x31
+#ifdef VECTOR_BYTES
+        csrr t0, vl
+        sd t0, CASE_VECTOR(x31)
+        csrr t0, vtype
+        sd t0, CASE_VECTOR+8(x31)
+        csrr t0, vstart
+        sd t0, CASE_VECTOR+16(x31)
+        csrr t0, vcsr
+        sd t0, CASE_VECTOR+24(x31)
+        csrw vstart, zero
+        addi t0, x31, CASE_V
+        li t1, 8 * VECTOR_BYTES
+        vs8r.v v0, (t0)
+        add t0, t0, t1
+        vs8r.v v8, (t0)
+        add t0, t0, t1
+        vs8r.v v16, (t0)
+        add t0, t0, t1
+        vs8r.v v24, (t0)
+#endif
         mv a0, x31
-        ld ra, SAVED(a0)
-        ld sp, SAVED+8(a0)
-        ld gp, SAVED+16(a0)
-        ld tp, SAVED+24(a0)
-        ld s0, SAVED+32(a0)
-        ld s1, SAVED+40(a0)
-        ld s2, SAVED+48(a0)
-        ld s3, SAVED+56(a0)
-        ld s4, SAVED+64(a0)
-        ld s5, SAVED+72(a0)
-        ld s6, SAVED+80(a0)
-        ld s7, SAVED+88(a0)
-        ld s8, SAVED+96(a0)
-        ld s9, SAVED+104(a0)
-        ld s10, SAVED+112(a0)
-        ld s11, SAVED+120(a0)
+        li t0, SAVED
+        add t0, a0, t0
+        ld ra, 0(t0)
+        ld sp, 8(t0)
+        ld gp, 16(t0)
+        ld tp, 24(t0)
+        ld s0, 32(t0)
+        ld s1, 40(t0)
+        ld s2, 48(t0)
+        ld s3, 56(t0)
+        ld s4, 64(t0)
+        ld s5, 72(t0)
+        ld s6, 80(t0)
+        ld s7, 88(t0)
+        ld s8, 96(t0)
+        ld s9, 104(t0)
+        ld s10, 112(t0)
+        ld s11, 120(t0)
         ret
 
 # The instruction, after one that prepares it, and the places where it may go on.

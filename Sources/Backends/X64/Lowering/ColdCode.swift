@@ -18,6 +18,8 @@ struct ColdCode: BitwiseCopyable {
         case indirectCallMiss
         /// A misaligned address in register `x` plus `imm`, at guest instruction `pc`; the host's address if `y` is not 0.
         case misaligned
+        /// A helper wants to leave for the reason in rax minus 1, at guest instruction `pc`.
+        case helperExit
         /// Division by zero and by -1.
         case division
         /// The result in vector register `x` is a NaN: replace it by the canonical one of type `y`.
@@ -85,6 +87,14 @@ extension Lowering {
                 a.mov(.b64, Self.mem(StateHeader.faultAddress), .rax)
                 storePC(code.pc)
                 a.movImmediate(.rax, Exit.reason(.misaligned))
+                a.jmp(trampolines.exit)
+            case .helperExit:
+                bind(code)
+                a.lea(.b64, .rax, .base(.rax, -1))
+                a.shift(.shl, .b64, .rax, 8)
+                a.mov(.b64, .direct(.rcx), .rax)
+                storePC(code.pc)
+                a.mov(.b64, .rax, .direct(.rcx))
                 a.jmp(trampolines.exit)
             case .division: writeColdDivision(code)
             case .canonicalNaN:

@@ -122,6 +122,13 @@ extension Lowering {
         a.call(trampolines.helper)
         record(.call)
         if raisesFlags { raiseHelperFlags() }
+        if op.aux & HelperEffects.mayExit.rawValue != 0 {
+            a.test(.b64, .rax, .rax)
+            var code = ColdCode(.helperExit)
+            code.jump = a.jccForward(.ne)
+            code.pc = guestPC
+            cold.append(code)
+        }
         deliver(.rax)
     }
 

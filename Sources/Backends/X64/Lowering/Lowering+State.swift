@@ -32,6 +32,9 @@ extension Lowering {
         case .i16: a.movzx(define(), memory, from: .b16)
         case .i32: a.mov(.b32, define(), memory)
         case .f32: a.vmovss(defineFloat(), memory)
+        // Wide slots that are not tracked: beyond what `SlotMap` covers, or misaligned.
+        case .i64: a.mov(.b64, define(), memory)
+        case .f64: a.vmovsd(defineFloat(), memory)
         default: failed = true
         }
     }
@@ -79,6 +82,7 @@ extension Lowering {
         case .i32: if let small = immediate(op.a) { a.mov(.b32, memory, imm: small) } else { a.mov(.b32, memory, use(op.a)) }
         case .i64: if let small = immediate(op.a) { a.mov(.b64, memory, imm: small) } else { a.mov(.b64, memory, use(op.a)) }
         case .f32: a.vmovss(memory, useFloat(op.a))
+        case .f64: a.vmovsd(memory, useFloat(op.a))
         default: failed = true
         }
     }

@@ -36,6 +36,9 @@ extension Emit {
         case 0xc00, 0xc01, 0xc02: // cycle, time, instret
             guard extensions.contains(.zicntr), !isWritten else { return illegal() }
             self[i.rd] = builder.helper(Clock.helper, .readsState)
+        case 0x008, 0x009, 0x00a, 0x00f, 0xc20, 0xc21, 0xc22:
+            guard extensions.contains(.zve32x) else { return illegal() }
+            accessVectorCSR(i, isWritten ? updated : nil)
         default:
             illegal()
         }

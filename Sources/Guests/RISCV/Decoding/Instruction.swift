@@ -40,6 +40,10 @@ struct Instruction {
     var fs1: FloatRegister { FloatRegister(field(15, 5)) }
     var fs2: FloatRegister { FloatRegister(field(20, 5)) }
     var fs3: FloatRegister { FloatRegister(field(27, 5)) }
+    /// Vector registers: destination (or stored data), first and second source.
+    var vd: Int { Int(field(7, 5)) }
+    var vs1: Int { Int(field(15, 5)) }
+    var vs2: Int { Int(field(20, 5)) }
 
     // MARK: immediates
     var immI: Int64 { Int64(Int32(bitPattern: bits) &>> 20) }

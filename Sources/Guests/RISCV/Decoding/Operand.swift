@@ -7,6 +7,7 @@ package enum Operand: String, CaseIterable, Sendable {
     case immI, immS, immB, immU, immJ, shamt, shamtW, csr, uimm, rm, pred, succ, aqrl, fli
     case immCI, immCU, shamtC, immCI16, uimmCIW, uimmCL4, uimmCL8, uimmCI4, uimmCI8, uimmCSS4, uimmCSS8, immCB, immCJ
     case uimmCLB, uimmCLH
+    case vd, vs1, vs2, vm, seg, simm5, uimm5, vtype11, vtype10
 
     /// The operand spelled `name` in an assembler text.
     static let byName: [String: Operand] = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
@@ -14,9 +15,13 @@ package enum Operand: String, CaseIterable, Sendable {
     /// The encoding bits it stands in.
     package var mask: UInt32 {
         switch self {
-        case .rd, .fd: 0x0000_0f80
-        case .rs1, .fs1, .uimm, .fli: 0x000f_8000
-        case .rs2, .fs2, .shamtW: 0x01f0_0000
+        case .rd, .fd, .vd: 0x0000_0f80
+        case .rs1, .fs1, .uimm, .fli, .vs1, .simm5, .uimm5: 0x000f_8000
+        case .rs2, .fs2, .shamtW, .vs2: 0x01f0_0000
+        case .vm: 0x0200_0000
+        case .seg: 0xe000_0000
+        case .vtype11: 0x7ff0_0000
+        case .vtype10: 0x3ff0_0000
         case .fs3: 0xf800_0000
         case .shamt: 0x03f0_0000
         case .immI, .csr: 0xfff0_0000
@@ -87,19 +92,29 @@ package enum Operand: String, CaseIterable, Sendable {
         case .immCJ: return i.immCJ
         case .uimmCLB: return i.uimmCLB
         case .uimmCLH: return i.uimmCLH
+        case .vd: return Int64(i.vd)
+        case .vs1: return Int64(i.vs1)
+        case .vs2: return Int64(i.vs2)
+        case .vm: return Int64(i.field(25, 1))
+        case .seg: return Int64(i.field(29, 3))
+        case .simm5: return Int64(Int32(bitPattern: i.bits &<< 12) &>> 27)
+        case .uimm5: return Int64(i.field(15, 5))
+        case .vtype11: return Int64(i.field(20, 11))
+        case .vtype10: return Int64(i.field(20, 10))
         }
     }
 
     /// What kind of thing the operand is.
-    package enum Kind: Sendable { case register, floatRegister, immediate, hexadecimal, target, special }
+    package enum Kind: Sendable { case register, floatRegister, vectorRegister, immediate, hexadecimal, target, special }
 
     package var kind: Kind {
         switch self {
         case .rd, .rs1, .rs2, .rs2C, .rdLow, .rs1Low, .rs2Low: .register
         case .fd, .fs1, .fs2, .fs3, .fs2C, .fdLow, .fs2Low: .floatRegister
+        case .vd, .vs1, .vs2: .vectorRegister
         case .immB, .immJ, .immCB, .immCJ: .target
         case .shamt, .shamtW, .shamtC: .hexadecimal
-        case .immU, .immCU, .csr, .rm, .pred, .succ, .aqrl, .fli: .special
+        case .immU, .immCU, .csr, .rm, .pred, .succ, .aqrl, .fli, .vm, .seg, .vtype11, .vtype10: .special
         default: .immediate
         }
     }

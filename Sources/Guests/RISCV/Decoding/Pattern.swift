@@ -55,12 +55,21 @@ struct Pattern: Sendable {
     /// Whether `bits` (a 16-bit encoding stands alone in the low half) is this instruction.
     func matches(_ bits: UInt32) -> Bool { bits & mask == match && (nonzero == 0 || bits & nonzero != 0) }
 
-    /// The first word of the syntax.
-    var mnemonic: String { String(syntax.description.prefix { $0 != " " && $0 != "{" }) }
+    /// The first word of the syntax, without what stands in braces.
+    var mnemonic: String {
+        var isInBraces = false
+        return String(syntax.description.prefix { $0 != " " }.filter { character in
+            if character == "{" { isInBraces = true }
+            defer { if character == "}" { isInBraces = false } }
+            return !isInBraces
+        })
+    }
 
     /// Every table, one for each chapter of the manual.
     static let all: [[Pattern]] = [
         integer, integerWords, multiply, atomics, csr, compressed, compressedCodeSize, single, double, half, additionalFloat,
         addressGeneration, basicBits, carryless, singleBits, conditional, hints,
+        vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
+        vectorFloatConversions, vectorMemory, vectorMemoryWhole,
     ]
 }

@@ -7,6 +7,7 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
     /// A known extension that this guest cannot execute was switched on.
     case unsupportedFeature(String)
     case badValue(feature: String, value: String)
+    case badNumber(feature: String, value: String, expects: String)
     case missingRequirement(feature: String, needs: String)
 
     public var description: String {
@@ -15,6 +16,7 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
         case .unknownFeature(let name): "unknown CPU feature '\(name)'"
         case .unsupportedFeature(let name): "CPU feature '\(name)' is not supported"
         case .badValue(let feature, let value): "CPU feature '\(feature)' expects 'on' or 'off', not '\(value)'"
+        case .badNumber(let feature, let value, let expects): "CPU feature '\(feature)' expects \(expects), not '\(value)'"
         case .missingRequirement(let feature, let needs): "CPU feature '\(feature)' needs \(needs)"
         }
     }
@@ -25,6 +27,9 @@ public struct CPUModel: Sendable, Hashable {
     public let name: String
     public let summary: String
     public var extensions: Extensions
+    /// VLEN and ELEN, which count where there are vector instructions.
+    public var vectorBits = 128
+    public var elementBits = 64
 
     /// The models that can be named on the command line. `rv64` has the extensions that QEMU's `rv64` switches on and
     /// this guest knows.
@@ -50,6 +55,8 @@ public struct CPUModel: Sendable, Hashable {
         for rule in Extensions.requirements where extensions.contains(rule.extension) && !extensions.isSuperset(of: rule.needs) {
             throw .missingRequirement(feature: rule.name, needs: rule.needsNames)
         }
+        if extensions.contains(.v), vectorBits < 128 { throw .missingRequirement(feature: "v", needs: "vlen=128 or more") }
+        if extensions.contains(.zve64x), elementBits < 64 { throw .missingRequirement(feature: "zve64x", needs: "elen=64") }
     }
 
     public init(name: String, summary: String, extensions: Extensions) {
@@ -68,6 +75,7 @@ public struct CPUModel: Sendable, Hashable {
         if let equals = part.firstIndex(of: "=") {
             feature = String(part[..<equals])
             let value = String(part[part.index(after: equals)...])
+            if try setVectorProperty(feature, value) { return }
             switch value {
             case "on", "true", "yes", "y": isOn = true
             case "off", "false", "no", "n": isOn = false
@@ -95,6 +103,24 @@ public struct CPUModel: Sendable, Hashable {
         }
     }
 
+    /// Takes `vlen` and `elen`; false if it is another property.
+    private mutating func setVectorProperty(_ name: String, _ value: String) throws(CPUModelError) -> Bool {
+        switch name {
+        case "vlen":
+            guard let bits = Int(value), bits >= 64, bits <= 1024, bits & (bits - 1) == 0 else {
+                throw .badNumber(feature: name, value: value, expects: "a power of two from 64 to 1024")
+            }
+            vectorBits = bits
+        case "elen":
+            guard let bits = Int(value), bits == 32 || bits == 64 else {
+                throw .badNumber(feature: name, value: value, expects: "32 or 64")
+            }
+            elementBits = bits
+        default: return false
+        }
+        return true
+    }
+
     /// What needs a switched-off extension goes with it, so that `f=off` alone is a valid argument.
     private mutating func dropDependents() {
         for _ in Extensions.requirements {
@@ -106,16 +132,16 @@ public struct CPUModel: Sendable, Hashable {
 
     /// Properties of privileged or vector machines that carry a value and change nothing a user program of this guest sees.
     static let valuedProperties: Set<String> = [
-        "vlen", "elen", "vext_spec", "priv_spec", "pmu-num", "pmu-mask", "cbom_blocksize", "cbop_blocksize", "cboz_blocksize",
+        "vext_spec", "priv_spec", "pmu-num", "pmu-mask", "cbom_blocksize", "cbop_blocksize", "cboz_blocksize",
         "mimpid", "marchid", "mvendorid",
     ]
 
     /// Extensions that are known by name and not executed: switching them off is accepted.
     static let unsupportedFeatures: [String] = [
-        "e", "g", "h", "s", "u", "v", "mmu", "pmp", "zicbom", "zicboz", "zicfilp", "zicfiss", "zihpm", "zimop", "zcmop", "zabha",
+        "e", "g", "h", "s", "u", "mmu", "pmp", "zicbom", "zicboz", "zicfilp", "zicfiss", "zihpm", "zimop", "zcmop", "zabha",
         "zacas", "zama16b", "zfh", "zfbfmin", "zfinx", "zdinx", "zhinx", "zhinxmin", "zce", "zcf", "zcmp", "zcmt", "zbkb", "zbkc",
         "zbkx", "zk", "zkn", "zknd", "zkne", "zknh", "zkr", "zks", "zksed", "zksh", "zkt", "ztso", "zvbb", "zvbc",
-        "zve32f", "zve32x", "zve64d", "zve64f", "zve64x", "zvfbfmin", "zvfbfwma", "zvfh", "zvfhmin", "zvkb", "zvkg",
+        "zvfbfmin", "zvfbfwma", "zvkb", "zvkg",
         "zvkn", "zvknc", "zvkned", "zvkng", "zvknha", "zvknhb", "zvks", "zvksc", "zvksed", "zvksg", "zvksh", "zvkt",
         "sha", "smaia", "smcdeleg", "smcntrpmf", "smcsrind", "smepmp", "smmpm", "smnpm", "smstateen", "smctr", "ssaia",
         "ssccfg", "sscofpmf", "sscsrind", "ssdbltrp", "smdbltrp", "ssnpm", "sspm", "sstc", "supm", "svade", "svadu",

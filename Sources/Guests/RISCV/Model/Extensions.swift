@@ -30,6 +30,18 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zicbop = Extensions(rawValue: 1 << 21)
     public static let zmmul = Extensions(rawValue: 1 << 22)
 
+    // The vector extensions take their bits from the top.
+    public static let v = Extensions(rawValue: 1 << 63)
+    public static let zve64d = Extensions(rawValue: 1 << 62)
+    public static let zve64f = Extensions(rawValue: 1 << 61)
+    public static let zve64x = Extensions(rawValue: 1 << 60)
+    public static let zve32f = Extensions(rawValue: 1 << 59)
+    public static let zve32x = Extensions(rawValue: 1 << 58)
+    public static let zvfh = Extensions(rawValue: 1 << 57)
+    public static let zvfhmin = Extensions(rawValue: 1 << 56)
+    /// The V extension with the embedded profiles that it contains.
+    public static let vectors: Extensions = [.v, .zve64d, .zve64f, .zve64x, .zve32f, .zve32x]
+
     /// The load-reserved, store-conditional and atomic read-modify-write instructions.
     public static let a: Extensions = [.zaamo, .zalrsc]
     /// The compressed instructions of a 64-bit machine with double-precision floating point.
@@ -38,7 +50,7 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     /// Everything this guest can execute.
     public static let all: Extensions = [
         .m, .a, .f, .d, .c, .zicsr, .zifencei, .zicntr, .b, .zbc, .zicond, .zfa, .zfhmin, .zcb, .zawrs, .zihintpause,
-        .zihintntl, .zicbop, .zmmul,
+        .zihintntl, .zicbop, .zmmul, .vectors, .zvfh, .zvfhmin,
     ]
 
     /// Each multi-letter extension with the name of its feature switch, in the order of an ISA string.
@@ -47,11 +59,15 @@ public struct Extensions: OptionSet, Sendable, Hashable {
         ("zihintntl", .zihintntl), ("zihintpause", .zihintpause), ("zmmul", .zmmul), ("zaamo", .zaamo),
         ("zalrsc", .zalrsc), ("zawrs", .zawrs), ("zfa", .zfa), ("zfhmin", .zfhmin), ("zca", .zca), ("zcb", .zcb),
         ("zcd", .zcd), ("zba", .zba), ("zbb", .zbb), ("zbc", .zbc), ("zbs", .zbs),
+        ("zve32f", [.zve32f, .zve32x]), ("zve32x", .zve32x), ("zve64d", [.zve64d, .zve64f, .zve64x, .zve32f, .zve32x]),
+        ("zve64f", [.zve64f, .zve64x, .zve32f, .zve32x]), ("zve64x", [.zve64x, .zve32x]), ("zvfh", [.zvfh, .zvfhmin]),
+        ("zvfhmin", .zvfhmin),
     ]
 
     /// The single-letter switches: each stands for all of its extensions.
     public static let letters: [(name: String, extensions: Extensions)] = [
         ("m", [.m, .zmmul]), ("a", .a), ("f", [.f, .zicsr]), ("d", .d), ("c", .c), ("b", .b),
+        ("v", .vectors),
     ]
 
     /// The ISA string of a machine with these extensions, as `/proc/cpuinfo` and the device tree spell it.
@@ -70,5 +86,8 @@ public struct Extensions: OptionSet, Sendable, Hashable {
         ("f", .f, .zicsr, "zicsr"), ("d", .d, .f, "f"), ("zfa", .zfa, .f, "f"), ("zfhmin", .zfhmin, .f, "f"),
         ("zcb", .zcb, .zca, "zca"), ("zcd", .zcd, [.zca, .d], "zca and d"), ("zicntr", .zicntr, .zicsr, "zicsr"),
         ("zawrs", .zawrs, .zalrsc, "zalrsc"),
+        ("v", .v, [.zve64d, .d], "zve64d and d"), ("zve64d", .zve64d, [.zve64f, .d], "zve64f and d"), ("zve64f", .zve64f, [.zve64x, .zve32f], "zve64x and zve32f"),
+        ("zve64x", .zve64x, .zve32x, "zve32x"), ("zve32f", .zve32f, [.zve32x, .f], "zve32x and f"), ("zve32x", .zve32x, .zicsr, "zicsr"),
+        ("zvfh", .zvfh, [.zve32f, .zfhmin], "zve32f and zfhmin"), ("zvfhmin", .zvfhmin, .zve32f, "zve32f"),
     ]
 }

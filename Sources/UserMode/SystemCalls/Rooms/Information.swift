@@ -229,7 +229,10 @@ enum InformationCalls {
 
     private static func flushInstructionCache(_ call: SystemCall) -> SystemCallResult {
         guard call[2] & ~1 == 0 else { return .error(EINVAL) }
-        if call[0] < call[1] { call.process.engine.synchronize(call[0]..<call[1]) }
+        if call[0] < call[1] {
+            call.memory.codeWasFenced(call[0]..<call[1])
+            call.process.engine.synchronize(call[0]..<call[1])
+        }
         return .value(0)
     }
 }

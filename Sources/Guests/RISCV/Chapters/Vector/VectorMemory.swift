@@ -1,0 +1,43 @@
+// "Vector Loads and Stores" of the V extension. `{seg}` stands for nothing or `seg` and the number of fields.
+// What each does stands in the `Vector` folder.
+
+extension Pattern {
+    static let vectorMemory: [Pattern] = [
+        Pattern("vl{seg}e8.v vd, (rs1), vm", "... 0 00 . 00000 ..... 000 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .load) },
+        Pattern("vl{seg}e8ff.v vd, (rs1), vm", "... 0 00 . 10000 ..... 000 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadFaultFirst) },
+        Pattern("vls{seg}e8.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 000 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadStrided) },
+        Pattern("vlux{seg}ei8.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 000 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vlox{seg}ei8.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 000 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vs{seg}e8.v vd, (rs1), vm", "... 0 00 . 00000 ..... 000 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .store) },
+        Pattern("vss{seg}e8.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 000 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeStrided) },
+        Pattern("vsux{seg}ei8.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 000 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vsox{seg}ei8.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 000 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vl{seg}e16.v vd, (rs1), vm", "... 0 00 . 00000 ..... 101 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .load) },
+        Pattern("vl{seg}e16ff.v vd, (rs1), vm", "... 0 00 . 10000 ..... 101 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadFaultFirst) },
+        Pattern("vls{seg}e16.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 101 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadStrided) },
+        Pattern("vlux{seg}ei16.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 101 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vlox{seg}ei16.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 101 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vs{seg}e16.v vd, (rs1), vm", "... 0 00 . 00000 ..... 101 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .store) },
+        Pattern("vss{seg}e16.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 101 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeStrided) },
+        Pattern("vsux{seg}ei16.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 101 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vsox{seg}ei16.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 101 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vl{seg}e32.v vd, (rs1), vm", "... 0 00 . 00000 ..... 110 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .load) },
+        Pattern("vl{seg}e32ff.v vd, (rs1), vm", "... 0 00 . 10000 ..... 110 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadFaultFirst) },
+        Pattern("vls{seg}e32.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 110 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadStrided) },
+        Pattern("vlux{seg}ei32.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 110 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vlox{seg}ei32.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 110 ..... 0000111", .zve32x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vs{seg}e32.v vd, (rs1), vm", "... 0 00 . 00000 ..... 110 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .store) },
+        Pattern("vss{seg}e32.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 110 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeStrided) },
+        Pattern("vsux{seg}ei32.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 110 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vsox{seg}ei32.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 110 ..... 0100111", .zve32x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vl{seg}e64.v vd, (rs1), vm", "... 0 00 . 00000 ..... 111 ..... 0000111", .zve64x) { x, i in x.vectorMemory(i, .load) },
+        Pattern("vl{seg}e64ff.v vd, (rs1), vm", "... 0 00 . 10000 ..... 111 ..... 0000111", .zve64x) { x, i in x.vectorMemory(i, .loadFaultFirst) },
+        Pattern("vls{seg}e64.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 111 ..... 0000111", .zve64x) { x, i in x.vectorMemory(i, .loadStrided) },
+        Pattern("vlux{seg}ei64.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 111 ..... 0000111", .zve64x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vlox{seg}ei64.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 111 ..... 0000111", .zve64x) { x, i in x.vectorMemory(i, .loadIndexed) },
+        Pattern("vs{seg}e64.v vd, (rs1), vm", "... 0 00 . 00000 ..... 111 ..... 0100111", .zve64x) { x, i in x.vectorMemory(i, .store) },
+        Pattern("vss{seg}e64.v vd, (rs1), rs2, vm", "... 0 10 . ..... ..... 111 ..... 0100111", .zve64x) { x, i in x.vectorMemory(i, .storeStrided) },
+        Pattern("vsux{seg}ei64.v vd, (rs1), vs2, vm", "... 0 01 . ..... ..... 111 ..... 0100111", .zve64x) { x, i in x.vectorMemory(i, .storeIndexed) },
+        Pattern("vsox{seg}ei64.v vd, (rs1), vs2, vm", "... 0 11 . ..... ..... 111 ..... 0100111", .zve64x) { x, i in x.vectorMemory(i, .storeIndexed) },
+    ]
+}

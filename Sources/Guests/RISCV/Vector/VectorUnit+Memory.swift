@@ -1,0 +1,142 @@
+// "Vector Loads and Stores". Every access is guarded; at a fault `vstart` names the element, all before it are done, and
+// the instruction can be run again from there. Fault-only-first loads shorten `vl` instead, but for element 0.
+
+import CHost
+import Translation
+
+extension VectorUnit {
+    private var memoryBase: UInt64 { state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self) }
+
+    /// Notes the fault of an access of `bytes` at guest address `address`, made for element `index`.
+    private mutating func fault(_ address: UInt64, _ bytes: Int, _ index: Int) {
+        let fault = apus_last_fault_get().pointee
+        let offset = fault.address &- memoryBase &- address
+        // An address that the host's processor cannot express is reported without address or code.
+        let inside = offset < UInt64(truncatingIfNeeded: bytes)
+        let segmentationFault: UInt32 = 11, notMapped: UInt32 = 1
+        state.storeBytes(of: inside ? UInt32(bitPattern: fault.signal) : segmentationFault, toByteOffset: Int(StateHeader.faultSignal), as: UInt32.self)
+        state.storeBytes(of: inside ? UInt32(bitPattern: fault.code) : notMapped, toByteOffset: Int(StateHeader.faultCode), as: UInt32.self)
+        state.storeBytes(of: inside ? address &+ offset : address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+        faulted = true
+        start = index
+    }
+
+    private func host(_ address: UInt64) -> UnsafeMutableRawPointer? {
+        UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: address &+ memoryBase))
+    }
+
+    /// One element between memory and a register; false if memory faulted.
+    @inline(__always)
+    private func transfer(_ element: UnsafeMutableRawPointer, _ address: UInt64, _ bytes: Int, isLoad: Bool) -> Bool {
+        if isLoad {
+            var failed: Int32 = 0
+            let value = apus_guarded_load(host(address), Int32(truncatingIfNeeded: bytes), &failed)
+            guard failed == 0 else { return false }
+            switch bytes {
+            case 1: element.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+            case 2: element.storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
+            case 4: element.storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
+            default: element.storeBytes(of: value, as: UInt64.self)
+            }
+            return true
+        }
+        let value: UInt64
+        switch bytes {
+        case 1: value = UInt64(element.load(as: UInt8.self))
+        case 2: value = UInt64(element.load(as: UInt16.self))
+        case 4: value = UInt64(element.load(as: UInt32.self))
+        default: value = element.load(as: UInt64.self)
+        }
+        return apus_guarded_store(host(address), value, Int32(truncatingIfNeeded: bytes)) == 0
+    }
+
+    mutating func runMemory() {
+        switch operation {
+        case .loadWhole, .storeWhole:
+            let width = operation == .loadWhole ? instruction.width : 0
+            return consecutive(count: instruction.segments &<< (instruction.registerShift &- width), shift: width, isLoad: operation == .loadWhole)
+        case .loadMask, .storeMask: return consecutive(count: (length &+ 7) &>> 3, shift: 0, isLoad: operation == .loadMask)
+        case .load where instruction.isUnmasked && instruction.segments == 1:
+            return consecutive(count: length, shift: instruction.width, isLoad: true)
+        case .store where instruction.isUnmasked && instruction.segments == 1:
+            return consecutive(count: length, shift: instruction.width, isLoad: false)
+        default: segments()
+        }
+    }
+
+    /// `count` elements side by side, in pieces through a buffer so that no element is loaded by halves.
+    private mutating func consecutive(count: Int, shift: Int, isLoad: Bool) {
+        var index = start
+        while index < count {
+            let element = UnsafeMutableRawPointer(register(vd, as: UInt8.self)) + index &<< shift
+            let address = scalar &+ UInt64(truncatingIfNeeded: index &<< shift)
+            let bytes = Swift.min((count &- index) &<< shift, 256)
+            let copied = withUnsafeTemporaryAllocation(byteCount: 256, alignment: 16) { buffer -> Int in
+                guard isLoad, let temporary = buffer.baseAddress else { return apus_guarded_copy(host(address), element, bytes) }
+                let copied = apus_guarded_copy(temporary, host(address), bytes)
+                element.copyMemory(from: temporary, byteCount: (copied &>> shift) &<< shift)
+                return copied
+            }
+            index &+= copied &>> shift
+            if copied < bytes {
+                let rest = copied & (1 &<< shift &- 1)
+                return fault(address &+ UInt64(truncatingIfNeeded: copied &- rest), 1 &<< shift, index)
+            }
+        }
+    }
+
+    /// Elements one by one: strided, indexed, masked, in segments, fault-only-first.
+    private mutating func segments() {
+        let isLoad: Bool = switch operation { case .load, .loadFaultFirst, .loadStrided, .loadIndexed: true; default: false }
+        let isIndexed = operation == .loadIndexed || operation == .storeIndexed
+        let isStrided = operation == .loadStrided || operation == .storeStrided
+        let shift = isIndexed ? sew : instruction.width, bytes = 1 &<< shift
+        let fields = instruction.segments
+        let lmul = isIndexed ? instruction.lmul : shift &- sew &+ instruction.lmul
+        let distance = 1 &<< (instruction.registerShift &+ Swift.max(lmul, 0))
+        let step = isStrided ? stride : UInt64(truncatingIfNeeded: fields &<< shift)
+        let base = UnsafeMutableRawPointer(register(vd, as: UInt8.self))
+        var index = start
+        while index < length {
+            guard instruction.isUnmasked || isActive(index) else {
+                index &+= 1
+                continue
+            }
+            var address = scalar &+ (isIndexed ? offset(index) : step &* UInt64(truncatingIfNeeded: index))
+            // A segment that a fault cuts off leaves nothing behind.
+            if operation == .loadFaultFirst, index > 0, !isReadable(address, fields, shift) { return shorten(to: index) }
+            for field in 0 ..< fields {
+                let element = base + (field &* distance &+ index &<< shift)
+                if !transfer(element, address, bytes, isLoad: isLoad) {
+                    return fault(address, bytes, index)
+                }
+                address &+= UInt64(truncatingIfNeeded: bytes)
+            }
+            index &+= 1
+        }
+    }
+
+    /// The index operand of an indexed access, zero-extended.
+    private func offset(_ index: Int) -> UInt64 {
+        switch instruction.width {
+        case 0: UInt64(register(vs2, as: UInt8.self)[index])
+        case 1: UInt64(register(vs2, as: UInt16.self)[index])
+        case 2: UInt64(register(vs2, as: UInt32.self)[index])
+        default: register(vs2, as: UInt64.self)[index]
+        }
+    }
+
+    private func isReadable(_ address: UInt64, _ fields: Int, _ shift: Int) -> Bool {
+        var failed: Int32 = 0
+        for field in 0 ..< fields {
+            _ = apus_guarded_load(host(address &+ UInt64(truncatingIfNeeded: field &<< shift)), Int32(1 &<< shift), &failed)
+            if failed != 0 { return false }
+        }
+        return true
+    }
+
+    private func shorten(to count: Int) {
+        state.storeBytes(of: UInt64(truncatingIfNeeded: count), toByteOffset: Int(RISCVState.vectorLength), as: UInt64.self)
+        VectorMode.update(state, vectorBytes: 1 &<< instruction.registerShift)
+    }
+}

@@ -1,0 +1,17 @@
+;; SBCL: its native compiler at run time, conditions, moving collection with write barriers, threads, bignums.
+(defun fib (n) (declare (fixnum n)) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2)))))
+(assert (= (fib 24) 46368))
+(dotimes (i 30) (assert (= (funcall (compile nil `(lambda (x) (declare (fixnum x)) (+ (* x ,i) 1))) 10) (1+ (* 10 i)))))
+(let ((h (make-hash-table :test 'equal)) (keep nil))
+  (dotimes (i 200000) (setf (gethash (format nil "~d" (mod i 500)) h) (list i i)) (push (make-array 10) keep) (when (zerop (mod i 5000)) (setf keep nil)))
+  (assert (= (hash-table-count h) 500)))
+(gc :full t)
+(let ((c 0)) (dotimes (i 3000) (handler-case (error "no ~d" i) (error () (incf c)))) (assert (= c 3000)))
+(let ((c 0)) (dotimes (i 500) (handler-case (setf c (/ i 0)) (division-by-zero () (incf c)))) (assert (= c 500)))
+(assert (= (mod (expt 3 2000) 1000000007) (let ((r 1)) (dotimes (i 2000 r) (setf r (mod (* r 3) 1000000007))))))
+#+sb-thread
+(let* ((lock (sb-thread:make-mutex)) (n 0)
+       (threads (loop repeat 4 collect (sb-thread:make-thread (lambda () (dotimes (i 2000) (sb-thread:with-mutex (lock) (incf n)) (make-array 50)))))))
+  (mapc #'sb-thread:join-thread threads) (assert (= n 8000)))
+(assert (string= (with-output-to-string (s) (sb-ext:run-program "/bin/echo" '("child") :output s)) (format nil "child~%")))
+(format t "ok~%")
