@@ -22,7 +22,7 @@ extension QCOW2Tables {
         try compare(&walk)
         if walk.needsRebuild, walk.repair == .all {
             walk.result.note("Rebuilding refcount structure")
-            try rebuildRefcounts(withoutRefcounts)
+            try rebuildRefcounts(withoutRefcounts, order: header.refcountOrder)
             walk.isRebuilt = true
             walk.result.corruptions -= min(walk.result.corruptions, walk.rebuildable)
             walk.result.corruptionsFixed += walk.rebuildable
@@ -55,7 +55,7 @@ extension QCOW2Tables {
 
     // MARK: Counting
 
-    private func count(_ walk: inout QCOW2Walk, _ offset: UInt64, _ bytes: UInt64) {
+    func count(_ walk: inout QCOW2Walk, _ offset: UInt64, _ bytes: UInt64) {
         guard bytes > 0 else { return }
         let (end, overflow) = offset.addingReportingOverflow(bytes)
         if overflow || offset >= 1 << 62 || end > walk.fileEnd && end - walk.fileEnd >= clusterSize {
@@ -65,7 +65,7 @@ extension QCOW2Tables {
         for cluster in offset / clusterSize ... (end - 1) / clusterSize { walk.references.add(cluster) }
     }
 
-    private mutating func countMetadata(_ walk: inout QCOW2Walk) throws(BlockError) {
+    mutating func countMetadata(_ walk: inout QCOW2Walk) throws(BlockError) {
         count(&walk, 0, clusterSize)
         try countL1(&walk, header.l1Offset, l1, isActive: true)
         var seen: Set<UInt64> = [header.l1Offset]
@@ -128,7 +128,8 @@ extension QCOW2Tables {
             }
             guard hasHost(entry) else { continue }
             guard header.isCluster(entry.host) else {
-                walk.error("ERROR offset=\(hex(entry.host)): Cluster is not properly aligned; L2 entry corrupted.")
+                walk.error("ERROR offset=\(hex(entry.host)): Data cluster is not properly aligned; L2 entry corrupted.")
+                if !hasDataFile { count(&walk, entry.host, clusterSize) }
                 continue
             }
             if isActive {
@@ -186,7 +187,8 @@ extension QCOW2Tables {
         ranges.sort { $0.lowerBound < $1.lowerBound }
         for range in ranges {
             let hasBlock = walk.blocks[range.lowerBound / perBlock] != nil
-            for cluster in range {
+            // Counts beyond the end of the file cost nobody anything.
+            for cluster in range where cluster < walk.fileEnd.divided(roundingUpBy: clusterSize) {
                 let found = walk.references.count(cluster)
                 let stored = hasBlock ? try refcount(cluster) : 0
                 if found > 0 || stored > 0 { walk.end = max(walk.end, cluster + 1) }
@@ -217,73 +219,30 @@ extension QCOW2Tables {
     }
 
     private mutating func checkCopied(_ walk: inout QCOW2Walk) throws(BlockError) {
-        let fixes = walk.repair == .all
         for index in l1.indices {
             let l2 = l1[index] & QCOW2Entry.offsetMask
             guard l2 != 0, header.isCluster(l2), l2 < walk.fileEnd else { continue }
             let count = try storedCount(walk, l2 / clusterSize)
             if (count == 1) != (l1[index] & QCOW2Entry.copied != 0) {
+                let fixes = walk.fixesFlag(count)
                 walk.flag("OFLAG_COPIED L2 cluster: l1_index=\(index) l1_entry=\(hex(l1[index])) refcount=\(count)", fixes)
                 if fixes { setL1(index, count == 1 ? l2 | QCOW2Entry.copied : l2) }
             }
             if hasDataFile { continue }
             for number in 0..<header.l2Entries {
-                if fixes, !l2Cache.hasRoom(2) { try writeBack() }
+                if walk.repair != .nothing, !l2Cache.hasRoom(2) { try writeBack() }
                 let at = try l2Slot(l2, number)
                 var entry = entry(at.slot, at.byte)
                 if entry.isCompressed || entry.host == 0 || !header.isCluster(entry.host) { continue }
                 let references = try storedCount(walk, entry.host / clusterSize)
                 if (references == 1) == entry.isCopied { continue }
+                let fixes = walk.fixesFlag(references)
                 walk.flag("OFLAG_COPIED data cluster: l2_entry=\(hex(entry.word)) refcount=\(references)", fixes)
                 guard fixes else { continue }
                 entry.word ^= QCOW2Entry.copied
                 setEntry(at.slot, at.byte, entry)
             }
         }
-    }
-
-    /// Writes new refcounts beyond everything that is used.
-    private mutating func rebuildRefcounts(_ references: QCOW2References) throws(BlockError) {
-        let perBlock = header.refcountEntries
-        let base = max(references.end, try file.length().divided(roundingUpBy: clusterSize))
-        var needed: Set<UInt64> = []
-        for range in references.usedRanges {
-            for index in range.lowerBound / perBlock ... (range.upperBound - 1) / perBlock {
-                if references.touches(max(range.lowerBound, index * perBlock) ..< min(range.upperBound, (index + 1) * perBlock)) { needed.insert(index) }
-            }
-        }
-        var tableClusters: UInt64 = 1
-        while true {
-            let before = (needed.count, tableClusters)
-            let total = UInt64(needed.count) + tableClusters
-            for index in base / perBlock ... (base + total - 1) / perBlock { needed.insert(index) }
-            tableClusters = max(tableClusters, (((needed.max() ?? 0) + 1) * 8).divided(roundingUpBy: clusterSize))
-            if before == (needed.count, tableClusters) { break }
-        }
-        guard tableClusters * clusterSize <= QCOW2Header.largestRefcountTable else { throw BlockError(.noSpace, "the refcount table would be larger than \(QCOW2Header.largestRefcountTable) bytes") }
-        let end = base + UInt64(needed.count) + tableClusters
-        var table = [UInt64](repeating: 0, count: Int(tableClusters * clusterSize / 8))
-        for (number, index) in needed.sorted().enumerated() {
-            let offset = (base + UInt64(number)) * clusterSize
-            var bytes = [UInt8](repeating: 0, count: Int(clusterSize))
-            for cluster in index * perBlock ..< (index + 1) * perBlock {
-                let found = cluster >= base && cluster < end ? 1 : references.count(cluster)
-                guard found <= header.refcountMaximum else { throw BlockError(.noSpace, "cluster \(cluster) has \(found) references, more than its count can say") }
-                if found > 0 { bytes.withUnsafeMutableBytes { QCOW2TableCache.setEntry($0, Int(cluster % perBlock), order: header.refcountOrder, found) } }
-            }
-            try file.write(offset, bytes: bytes)
-            table[Int(index)] = offset
-        }
-        let offset = (base + UInt64(needed.count)) * clusterSize
-        try file.write(offset, bytes: QCOW2Tables.encoded(table))
-        zeroFrom = max(zeroFrom, end * clusterSize)
-        try file.flush()
-        try file.write(48, bytes: QCOW2Tables.encoded(offset) + QCOW2Tables.encoded(UInt32(truncatingIfNeeded: tableClusters)))
-        try file.flush()
-        header.refcountTableOffset = offset
-        header.refcountTableClusters = UInt32(truncatingIfNeeded: tableClusters)
-        refcountTable = table
-        refcountCache.forgetAll()
     }
 }
 
@@ -316,6 +275,9 @@ struct QCOW2Walk: Sendable {
         result.note(text)
         result.corruptions += 1
     }
+
+    /// A missing flag costs space, one too many contents.
+    func fixesFlag(_ references: UInt64) -> Bool { repair == .all || repair == .leaks && references == 1 }
 
     mutating func flag(_ text: String, _ fixes: Bool) {
         result.note((fixes ? "Repairing " : "ERROR ") + text)

@@ -99,7 +99,7 @@ extension QCOW2Tables {
     private mutating func preallocate(_ start: UInt64, _ end: UInt64, _ mode: Preallocation) throws(BlockError) {
         if mode != .metadata, !hasDataFile {
             // Set aside first: the tables in between take from it too.
-            let room = QCOW2Size.allocated(end - start, header) + zeroFrom
+            let room = QCOW2Size.allocated(end - start, header) + zeroFrom - clusterSize
             if try file.length() < room { try file.setLength(room, mode) }
         }
         var position = start
@@ -114,26 +114,5 @@ extension QCOW2Tables {
         try writeBack()
         // The file holds all that the tables point to.
         if try file.length() < zeroFrom || mode != .metadata { try file.setLength(zeroFrom, mode == .metadata ? .off : mode) }
-    }
-}
-
-/// Sums of clusters, for `measure` and preallocation.
-enum QCOW2Size {
-    /// Bytes of a file for `size` bytes of disk, all allocated.
-    static func allocated(_ size: UInt64, _ header: QCOW2Header) -> UInt64 {
-        let cluster = header.clusterSize
-        let data = size.divided(roundingUpBy: cluster)
-        let l2 = data.divided(roundingUpBy: header.l2Entries)
-        let l1 = (l2 * 8).divided(roundingUpBy: cluster)
-        let others = 1 + l2 + l1 + (header.hasDataFile ? 0 : data)
-        // Refcounts count themselves.
-        var blocks: UInt64 = 0, table: UInt64 = 0
-        while true {
-            let need = (others + blocks + table).divided(roundingUpBy: header.refcountEntries)
-            let needTable = (need * 8).divided(roundingUpBy: cluster)
-            if need == blocks, needTable == table { break }
-            (blocks, table) = (max(need, blocks), max(needTable, table))
-        }
-        return (others + blocks + table) * cluster
     }
 }
