@@ -40,6 +40,7 @@ part "riscv64 instructions and random programs against QEMU" Tests/Differential/
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
 part "disk images beside qemu-img" Tests/Images/run.sh
+part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 say "all tests took $((SECONDS / 60)) min $((SECONDS % 60)) s"
