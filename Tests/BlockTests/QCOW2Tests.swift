@@ -141,6 +141,22 @@ import Testing
         try lost.close()
     }
 
+    /// A disk that ends within a granule.
+    @Test func theLastGranuleOfABitmapIsFoundOnce() throws {
+        let scratch = Scratch()
+        let path = try scratch.create(QCOW2Format.self, "", size: 100 * 512)
+        let node = try scratch.graph.open(path, .readWrite)
+        let image = try #require(node.image as? any BitmappedImage)
+        try image.addBitmap(BitmapRecord(name: "b", granularity: 4096, isEnabled: true))
+        try node.write(50_000, bytes: [1])
+        #expect(try image.dirtyRanges("b") == [49_152..<51_200])
+        try node.close()
+        let again = try scratch.graph.open(path, .readWrite)
+        #expect(try (again.image as? any BitmappedImage)?.dirtyRanges("b") == [49_152..<51_200])
+        try expectClean(again, "bitmap")
+        try again.close()
+    }
+
     /// Every number of every table is damaged in turn; no trap, no hang, and repair ends in a clean image or an error.
     @Test(arguments: ["cluster_size=512", "cluster_size=4k", "extended_l2=on,cluster_size=16k", "cluster_size=4k,compat=0.10"])
     func damagedTablesNeverTrap(_ options: String) throws {
