@@ -43,6 +43,7 @@ part "gdb sessions and core files" Tests/Debugger/run.sh
 part "counts, calls and coverage" Tests/Tools/run.sh
 part "programs started by the kernel" Tests/BinaryFormat/run.sh
 part "disk images beside qemu-img" Tests/Images/run.sh
+part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 say "all tests took $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -8,5 +8,6 @@ public enum DiskFormats {
         RawFormat.self,
         VDIFormat.self,
         LUKSFormat.self,
+        QCOW2Format.self,
     ]
 }

@@ -18,6 +18,11 @@ struct Subject: Sendable, CustomStringConvertible {
 let subjects = [
     Subject(format: RawFormat.self, options: ["", "preallocation=falloc"]),
     Subject(format: VDIFormat.self, options: ["", "static=on"]),
+    Subject(format: QCOW2Format.self, options: [
+        "", "compat=0.10", "cluster_size=512", "cluster_size=2M", "cluster_size=4k,refcount_bits=1", "cluster_size=1k,refcount_bits=64",
+        "refcount_bits=4", "extended_l2=on", "extended_l2=on,cluster_size=16k", "lazy_refcounts=on", "preallocation=metadata",
+        "preallocation=falloc", "extended_l2=on,preallocation=metadata", "data_file=data.raw", "data_file=data.raw,data_file_raw=on",
+    ], metadata: 0x50000),
 ]
 
 @Suite struct ConformanceTests {

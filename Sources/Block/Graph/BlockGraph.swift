@@ -144,8 +144,11 @@ public final class BlockGraph: Sendable {
                 throw BlockError(error.kind, "Could not open backing file: \(error)", file: file.filename)
             }
         }
-        return Node(name: nodeName ?? automaticName(), driver: format.name, filename: file.filename, storage: storage, access: access,
-                    children: [Child("file", file)] + further + extra)
+        let node = Node(name: nodeName ?? automaticName(), driver: format.name, filename: file.filename, storage: storage, access: access,
+                        children: [Child("file", file)] + further + extra)
+        // Persistent dirty bitmaps follow every write.
+        if access.writable, let observer = image as? any WriteObserver { node.attach(observer) }
+        return node
     }
 
     /// A guessed raw image must not become something else by what a guest writes to it.

@@ -43,11 +43,15 @@ public final class DirtyTracker: WriteObserver {
         guard count > 0, offset < length else { return }
         let last = min(length - 1, offset &+ (count - 1)) / granularity
         state.withLock { state in
-            for bit in offset / granularity ... last {
-                let word = Int(bit / 64), mask: UInt64 = 1 << (bit % 64)
-                if (state.words[word] & mask != 0) == value { continue }
-                state.words[word] ^= mask
-                state.count = value ? state.count + 1 : state.count - 1
+            var bit = offset / granularity
+            while bit <= last {
+                // To the end of the word, or of the range.
+                let word = Int(bit / 64), bits = min(last - bit, 63 - bit % 64) + 1
+                let mask = (bits == 64 ? UInt64.max : (1 << bits) - 1) << (bit % 64)
+                let old = state.words[word], new = value ? old | mask : old & ~mask
+                state.words[word] = new
+                state.count = state.count &+ UInt64(new.nonzeroBitCount) &- UInt64(old.nonzeroBitCount)
+                bit += bits
             }
         }
     }
@@ -57,7 +61,9 @@ public final class DirtyTracker: WriteObserver {
 
     /// The first run of dirty granules at or after `offset`, at most `limit` bytes of it.
     public func next(from offset: UInt64, limit: UInt64) -> Range<UInt64>? {
-        state.withLock { state in
+        // The last granule may be cut short by the end: what follows it is not that granule again.
+        guard offset < length else { return nil }
+        return state.withLock { state in
             var bit = offset / granularity
             let bits = length.divided(roundingUpBy: granularity)
             while bit < bits {

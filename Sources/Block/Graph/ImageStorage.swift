@@ -372,10 +372,14 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
         guard let resizable = try writer() as? any ResizableImage else {
             throw .unsupported("Image format driver does not support resize")
         }
+        let old = image.virtualSize
         try locked(0, UInt64.max, exclusive: true) { () throws(BlockError) in
             expanded.forget()
             try resizable.resize(to: length, preallocation)
         }
+        // What a longer backing file holds there must not come into view: new bytes are zeros.
+        guard length > old, let below = try backing?.length(), below > old else { return }
+        try writeZeroes(old, min(length, below) - old, unmap: true)
     }
 
     /// Runs `body` while no request is in flight: snapshots, check, amend.

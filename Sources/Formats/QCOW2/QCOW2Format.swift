@@ -1,0 +1,78 @@
+// qcow2: the format's declaration: options, probing, opening.
+
+import Block
+
+/// The format `qcow2`.
+public enum QCOW2Format: CreatableFormat, CompressingFormat {
+    public static let name = "qcow2"
+    public static let openOptions = [
+        OptionDeclaration("lazy-refcounts", .flag, "Postpone refcount updates"),
+    ]
+    // In the order in which QEMU's `create` prints them.
+    public static let createOptions = [
+        OptionDeclaration("cluster_size", .size, default: "65536", "qcow2 cluster size"),
+        OptionDeclaration("extended_l2", .flag, default: "off", "Extended L2 tables"),
+        OptionDeclaration("preallocation", .choice(["off", "metadata", "falloc", "full"]), "Preallocation mode (allowed values: off, metadata, falloc, full)"),
+        OptionDeclaration("compression_type", .choice(["zlib", "zstd"]), default: "zlib", "Compression method used for image cluster compression"),
+        OptionDeclaration("size", .size, "Virtual disk size"),
+        OptionDeclaration("compat", .choice(["0.10", "1.1", "v2", "v3"]), "Compatibility level (v2 [0.10] or v3 [1.1])"),
+        OptionDeclaration("backing_file", .text, "File name of a base image"),
+        OptionDeclaration("backing_fmt", .text, "Image format of the base image"),
+        OptionDeclaration("data_file", .text, "File name of an external data file"),
+        OptionDeclaration("data_file_raw", .flag, "The external data file must stay valid as a raw image"),
+        OptionDeclaration("lazy_refcounts", .flag, default: "off", "Postpone refcount updates"),
+        OptionDeclaration("refcount_bits", .number, default: "16", "Width of a reference count entry in bits"),
+    ]
+    public static let holdsMetadata = true
+
+    public static func probe(_ start: [UInt8], name: String) -> Int {
+        start.count >= 8 && start[0...3] == [0x51, 0x46, 0x49, 0xfb] && start[4...6] == [0, 0, 0] && (2...3).contains(start[7]) ? 100 : 0
+    }
+
+    public static func open(_ context: OpenContext) throws(BlockError) -> any Image {
+        var header = try QCOW2Header(context.file)
+        if header.cryptMethod != 0, !context.access.metadataOnly {
+            throw .unsupported("the image is encrypted (\(header.cryptMethod == 1 ? "aes" : "luks")), which is not supported yet", at: 32)
+        }
+        let writable = context.access.writable
+        var dataFile: Node?
+        if header.hasDataFile, !context.access.metadataOnly {
+            guard let name = header.dataFileName else { throw .invalid("'data-file' is required for this image") }
+            dataFile = try context.files.open(name, context.access)
+        }
+        do {
+            if writable, context.options.has("lazy-refcounts"), header.version >= 3 {
+                header.compatible = context.options.flag("lazy-refcounts") ? header.compatible | QCOW2Feature.lazyRefcounts : header.compatible & ~QCOW2Feature.lazyRefcounts
+            }
+            var tables = try QCOW2Tables(file: context.file, data: dataFile, header: header, writable: writable)
+            tables.mayHaveHoles = dataFile == nil ? try isSparse(context.file) : false
+            try tables.readSnapshots()
+            try tables.readBitmaps()
+            if writable { try tables.prepareForWriting() }
+            return QCOW2(tables, dataFile: dataFile)
+        } catch {
+            try? dataFile?.close()
+            throw error
+        }
+    }
+
+    /// Whether a file has clearly fewer bytes on the host than its length says: then data clusters may be holes of it.
+    private static func isSparse(_ file: Node) throws(BlockError) -> Bool {
+        guard let described = file.storage as? any DescribedStorage, let allocated = try described.allocatedSize() else { return false }
+        let length = try file.length()
+        return allocated < length - length / 10
+    }
+}
+
+extension QCOW2Tables {
+    /// What is to be done before the first write.
+    mutating func prepareForWriting() throws(BlockError) {
+        // What others have stored beside the contents, and would have to follow them, is not true any more from now on.
+        let unknown = header.autoclear & ~QCOW2Feature.knownAutoclear
+        if header.version >= 3, unknown != 0 {
+            header.autoclear &= QCOW2Feature.knownAutoclear
+            try file.write(88, bytes: Self.encoded(header.autoclear))
+        }
+        if header.incompatible & QCOW2Feature.dirty != 0, !isCorrupt { try repairAfterCrash() }
+    }
+}
