@@ -7,5 +7,6 @@ public enum DiskFormats {
     public static let all: [any ImageFormat.Type] = [
         RawFormat.self,
         VDIFormat.self,
+        VPCFormat.self,
     ]
 }
