@@ -9,5 +9,6 @@ public enum DiskFormats {
         VDIFormat.self,
         VPCFormat.self,
         VMDKFormat.self,
+        VHDXFormat.self,
     ]
 }
