@@ -10,5 +10,12 @@ public enum DiskFormats {
         VPCFormat.self,
         VMDKFormat.self,
         VHDXFormat.self,
+        ParallelsFormat.self,
+        QEDFormat.self,
+        QCOWFormat.self,
+        COWFormat.self,
+        BochsFormat.self,
+        CloopFormat.self,
+        DMGFormat.self,
     ]
 }
