@@ -19,13 +19,13 @@ public final class Cloop: CompressedImage, DescribedImage {
         blockSize = UInt64(try header.u32(128))
         let blocks = UInt64(try header.u32(132))
         guard blockSize > 0, blockSize % 512 == 0, blockSize <= Cloop.largestBlock else { throw .corrupt(at: 128, "block size \(blockSize) must be a multiple of 512, at most 64 MiB") }
-        guard blocks < 1 << 26 else { throw .corrupt(at: 132, "image requires too many offsets: \(blocks)") }
+        guard blocks < 16 << 20 else { throw .corrupt(at: 132, "image requires too many offsets: \(blocks)") }
         offsets = try EntryTable(reading: file, at: 136, count: blocks + 1, order: .big)
         virtualSize = blocks * blockSize
         let end = try file.length()
         for index in 0..<Int(blocks) {
             let start = offsets.entries[index], next = offsets.entries[index + 1]
-            guard start <= next, next <= end, next - start <= 2 * Cloop.largestBlock / 2 else {
+            guard start <= next, next <= end, next - start <= Cloop.largestBlock else {
                 throw .corrupt(at: 136 + UInt64(index) * 8, "block \(index) reaches from \(start) to \(next): expected ascending offsets in the file, and at most 64 MiB a block")
             }
         }

@@ -18,7 +18,7 @@ public enum DMGFormat: ImageFormat {
     public static func open(_ context: OpenContext) throws(BlockError) -> any Image {
         let file = context.file
         let length = try file.length()
-        guard length >= 512 else { throw .corrupt(at: 0, "a file of \(length) bytes has no dmg trailer") }
+        guard length >= 512, length <= UInt64(Int64.max) / 4 else { throw .corrupt(at: 0, "a file of \(length) bytes has no dmg trailer, or is too large") }
         let trailer = try file.metadata(length - 512, 512, order: .big)
         guard try trailer.slice(0, 4) == signature else { throw .corrupt(at: length - 512, "no dmg trailer (koly)") }
         let dataStart = try trailer.u64(24), fork = (offset: try trailer.u64(40), length: try trailer.u64(48)), list = (offset: try trailer.u64(216), length: try trailer.u64(224))

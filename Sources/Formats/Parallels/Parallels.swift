@@ -50,7 +50,7 @@ struct ParallelsHeader: Sendable {
 }
 
 /// An open Parallels image.
-public final class Parallels: WritableImage, ZeroingImage, DescribedImage, CheckableImage, ClosingImage {
+public final class Parallels: WritableImage, ZeroingImage, CheckableImage, ClosingImage {
     private struct State {
         var table: EntryTable<UInt32>
         var end: UInt64
@@ -163,12 +163,6 @@ public final class Parallels: WritableImage, ZeroingImage, DescribedImage, Check
         guard state.withLock({ $0.isMarked }) else { return }
         try file.flush()
         try file.write(ParallelsHeader.inUseOffset, bytes: [0, 0, 0, 0])
-    }
-
-    public func information() -> ImageInformation {
-        var information = ImageInformation()
-        information.isDirty = header.wasInUse
-        return information
     }
 
     // MARK: Checking

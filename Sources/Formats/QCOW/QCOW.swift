@@ -210,10 +210,12 @@ public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImag
         let length = (try file.length()).roundedUp(to: clusterSize) ?? 0
         var occupancy = Occupancy(end: length)
         let first = state.withLock { $0.first.entries }
+        var seen = Set<UInt64>()
         for (index, table) in first.enumerated() where table != 0 {
-            guard occupancy.add(table, header.tableEntries * 8, owner: UInt64.max - UInt64(index)) else {
+            // A table named twice is read once.
+            guard seen.insert(table).inserted, occupancy.add(table, header.tableEntries * 8, owner: UInt64.max - UInt64(index)) else {
                 result.corruptions += 1
-                result.note("ERROR: second-level table \(index) at offset \(table) lies beyond the end of the file")
+                result.note("ERROR: second-level table \(index) at offset \(table) lies beyond the end of the file, or is another's too")
                 continue
             }
             let entries = try state.withLock { (state) throws(BlockError) in try state.tables.table(table) }

@@ -219,9 +219,11 @@ public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableIm
             result.note(line)
             if repair == .all { try fix(); result.corruptionsFixed += 1 } else { result.corruptions += 1 }
         }
+        var seen = Set<UInt64>()
         for (index, table) in first.enumerated() where table != 0 {
-            guard isPlace(table), table >= header.firstTable, occupancy.add(table, header.tableClusters * clusterSize, owner: UInt64.max / 2 + UInt64(index)) else {
-                try broken("ERROR: second-level table \(index) at offset \(table) is none") { () throws(BlockError) in state.withLock { $0.first[index] = 0 } }
+            // A table named twice is read once.
+            guard seen.insert(table).inserted, isPlace(table), table >= header.firstTable, occupancy.add(table, header.tableClusters * clusterSize, owner: UInt64.max / 2 + UInt64(index)) else {
+                try broken("ERROR: second-level table \(index) at offset \(table) is none, or another's") { () throws(BlockError) in state.withLock { $0.first[index] = 0 } }
                 continue
             }
             let found = try state.withLock { (state) throws(BlockError) in try state.tables.table(table) }

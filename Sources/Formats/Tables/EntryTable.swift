@@ -10,6 +10,12 @@ struct TableChange: Sendable {
     fileprivate var piece: Int
 }
 
+/// What a header can make a table take.
+enum EntryTableBounds {
+    /// Bytes: 128 MiB.
+    static let largestTable: UInt64 = 128 << 20
+}
+
 /// Numbers in a file, with the pieces that changed.
 struct EntryTable<Entry: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
     private(set) var entries: [Entry]
@@ -30,14 +36,13 @@ struct EntryTable<Entry: FixedWidthInteger & UnsignedInteger & Sendable>: Sendab
     }
 
     /// Reads `count` entries. What lies beyond the end of the file is 0.
-    /// - Throws: `corrupt` if a table of that size cannot be in a file of this length, or is above `Node.largestMetadata`
-    ///   eight times.
+    /// - Throws: `corrupt` if a table of that size cannot be in a file of this length, or is above `EntryTableBounds.largestTable`.
     init(reading file: Node, at offset: UInt64, count: UInt64, order: ByteOrder) throws(BlockError) {
         self.offset = offset
         self.order = order
         let width = UInt64(EntryTable.width)
         let length = try file.length()
-        guard count <= UInt64(Node.largestMetadata), offset <= length, count * width <= (length - offset).roundedUp(to: 512) ?? 0 else {
+        guard count <= EntryTableBounds.largestTable / width, offset <= length, count * width <= (length - offset).roundedUp(to: 512) ?? 0 else {
             throw .corrupt(at: offset, "a table of \(count) entries ends beyond the file's \(length) bytes, or is too large")
         }
         entries = []

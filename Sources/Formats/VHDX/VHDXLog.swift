@@ -67,7 +67,12 @@ struct VHDXLog {
             fileEnd = max(fileEnd, entry.lastEnd)
             updates += try self.updates(of: entry)
         }
-        guard fileEnd <= UInt64(Int64.max) / 2 else { throw .corrupt(at: origin, "the log wants a file of \(fileEnd) bytes") }
+        // Nobody logs what lies beyond the file: the end of the largest disk, with room, bounds it.
+        let most = max(length, fileEnd)
+        for update in updates where update.offset + update.length > most {
+            throw .corrupt(at: origin, "the log changes \(update.length) bytes at \(update.offset), beyond the file's \(most)")
+        }
+        guard fileEnd <= 1 << 50 else { throw .corrupt(at: origin, "the log wants a file of \(fileEnd) bytes") }
     }
 
     /// Puts everything in its place.

@@ -66,9 +66,11 @@ public enum VMDKFormat: CreatableFormat, CompressingFormat {
         guard !descriptor.extents.isEmpty else { throw .corrupt(at: 0, "the descriptor names no extent") }
         var extents: [VMDKExtent] = []
         var opened: [Child] = []
+        // All directories together are bounded as one table is.
+        var room = EntryTableBounds.largestTable
         do throws(BlockError) {
             for (index, line) in descriptor.extents.enumerated() {
-                let extent = try open(line, extents.last?.end ?? 0, context)
+                let extent = try open(line, extents.last?.end ?? 0, context, &room)
                 if let node = extent.node { opened.append(Child("extents.\(index)", node)) }
                 extents.append(extent)
             }
@@ -82,7 +84,7 @@ public enum VMDKFormat: CreatableFormat, CompressingFormat {
         return VMDK(extents: extents, descriptor: descriptor, place: place, furtherFiles: opened)
     }
 
-    private static func open(_ line: VMDKDescriptor.Extent, _ start: UInt64, _ context: OpenContext) throws(BlockError) -> VMDKExtent {
+    private static func open(_ line: VMDKDescriptor.Extent, _ start: UInt64, _ context: OpenContext, _ room: inout UInt64) throws(BlockError) -> VMDKExtent {
         let length = line.sectors * 512
         guard length <= UInt64(Int64.max) / 2 - min(start, UInt64(Int64.max) / 2) else { throw .corrupt("the extents together are too large") }
         if line.type == "ZERO" { return VMDKExtent(contents: .zero, start: start, length: length, type: line.type, node: nil) }
@@ -103,6 +105,9 @@ public enum VMDKFormat: CreatableFormat, CompressingFormat {
             do throws(BlockError) {
                 let header = try VMDKSparseHeader(node)
                 guard header.sectors >= line.sectors else { throw BlockError(.corrupt, "an extent of \(header.sectors) sectors: the descriptor says \(line.sectors)", file: node.filename) }
+                let directories = header.tables * (header.kind == .seSparse ? 8 : header.hasRedundant ? 8 : 4)
+                guard directories <= room else { throw BlockError(.corrupt, "the directories of all extents have more than \(EntryTableBounds.largestTable) bytes", file: node.filename) }
+                room -= directories
                 return VMDKExtent(contents: .sparse(try VMDKSparse(node, header)), start: start, length: length, type: line.type, node: node)
             } catch { try? node.close(); throw error.naming(node.filename) }
         default: throw .unsupported("Unsupported extent type '\(line.type)'")

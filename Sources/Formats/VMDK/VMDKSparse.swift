@@ -278,11 +278,13 @@ final class VMDKSparse: Sendable {
         guard header.kind != .seSparse else { return }
         let length = try file.length()
         var occupancy = Occupancy(end: header.isCompressed ? UInt64.max : length)
+        var seen = Set<UInt32>()
         for table in 0..<Int(clamping: header.tables) {
             guard let place = state.withLock({ $0.directory[table] }), place != 0 else { continue }
-            guard UInt64(place) * 512 < length else {
+            // A table named twice is read once.
+            guard seen.insert(place).inserted, UInt64(place) * 512 < length else {
                 result.corruptions += 1
-                result.note("ERROR: \(name): grain table \(table) at sector \(place) lies beyond the end of the file")
+                result.note("ERROR: \(name): grain table \(table) at sector \(place) lies beyond the end of the file, or is another's too")
                 continue
             }
             let entries = try state.withLock { (state) throws(BlockError) in try state.tables.table(UInt64(place) * 512) }

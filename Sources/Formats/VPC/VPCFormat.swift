@@ -50,7 +50,16 @@ public enum VPCFormat: CreatableFormat {
         let blocks = size.divided(roundingUpBy: UInt64(header.blockSize))
         guard blocks <= UInt64(header.entries) else { throw .corrupt(at: bytes.origin + 28, "\(header.entries) blocks of \(header.blockSize) bytes are too few for a disk of \(size)") }
         let table = try EntryTable<UInt32>(reading: file, at: header.tableOffset, count: blocks, order: .big)
+        if let parent = header.parent, context.access.opensBacking { try check(parent, header, context) }
         return VPC(file: file, footer: footer, header: header, table: table, size: size)
+    }
+
+    /// The image below must be the one that this was made for.
+    private static func check(_ parent: String, _ header: VPCDynamicHeader, _ context: OpenContext) throws(BlockError) {
+        let node = try context.files.open(parent, .readOnly)
+        defer { try? node.close() }
+        let found = try footer(node).bytes.slice(68, 16)
+        guard found == header.parentIdentifier else { throw .corrupt("the parent '\(parent)' is another image than the one this stands on: its identifier differs") }
     }
 
     public static func create(_ context: CreateContext) throws(BlockError) {

@@ -144,6 +144,8 @@ struct VPCDynamicHeader: Sendable {
     var parent: String?
     /// One past the last byte of the parent's names.
     var namesEnd: UInt64 = 0
+    /// Its identifier.
+    let parentIdentifier: [UInt8]
 
     static let standardBlock: UInt32 = 2 << 20
     static let largestBlock: UInt32 = 64 << 20
@@ -154,6 +156,7 @@ struct VPCDynamicHeader: Sendable {
         tableOffset = try bytes.u64(16)
         entries = try bytes.u32(28)
         blockSize = try bytes.u32(32)
+        parentIdentifier = try bytes.slice(40, 16)
         guard blockSize >= 4096, blockSize <= VPCDynamicHeader.largestBlock, blockSize & (blockSize - 1) == 0 else {
             throw .corrupt(at: bytes.origin + 32, "Invalid block size \(blockSize): expected a power of two from 4 KiB to 64 MiB")
         }

@@ -42,7 +42,9 @@ struct NodeInformation {
 
     init(_ node: Node) throws(BlockError) {
         self.node = node
-        size = try node.length()
+        // Whole sectors, as in QEMU.
+        let length = try node.length()
+        size = length.roundedUp(to: 512) ?? length
         var sum: UInt64?
         for child in [node] + node.children.filter({ $0.role != "backing" }).map(\.node) {
             if let described = child.storage as? any DescribedStorage, let bytes = try described.allocatedSize() { sum = (sum ?? 0) + bytes }
