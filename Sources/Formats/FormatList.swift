@@ -9,5 +9,15 @@ public enum DiskFormats {
         VDIFormat.self,
         LUKSFormat.self,
         QCOW2Format.self,
+        VPCFormat.self,
+        VMDKFormat.self,
+        VHDXFormat.self,
+        ParallelsFormat.self,
+        QEDFormat.self,
+        QCOWFormat.self,
+        COWFormat.self,
+        BochsFormat.self,
+        CloopFormat.self,
+        DMGFormat.self,
     ]
 }

@@ -12,6 +12,8 @@ struct Subject: Sendable, CustomStringConvertible {
     var size: UInt64 = 6 << 20
     /// Bytes from the start of the file in which mutations are made.
     var metadata: UInt64 = 4096
+    /// Options that make images which cannot be told by their start.
+    var unprobed: [String] = []
     var description: String { format.name }
 }
 
@@ -23,6 +25,12 @@ let subjects = [
         "refcount_bits=4", "extended_l2=on", "extended_l2=on,cluster_size=16k", "lazy_refcounts=on", "preallocation=metadata",
         "preallocation=falloc", "extended_l2=on,preallocation=metadata", "data_file=data.raw", "data_file=data.raw,data_file_raw=on",
     ], metadata: 0x50000),
+    Subject(format: VPCFormat.self, options: ["force_size=on", "force_size=on,subformat=fixed"], unprobed: ["force_size=on,subformat=fixed"]),
+    Subject(format: VMDKFormat.self, options: ["", "zeroed_grain=on", "subformat=monolithicFlat", "subformat=twoGbMaxExtentSparse", "subformat=twoGbMaxExtentFlat"], metadata: 45000),
+    Subject(format: VHDXFormat.self, options: ["block_size=1M", "subformat=fixed"], metadata: 0x310100),
+    Subject(format: ParallelsFormat.self, options: ["", "cluster_size=64k", "cluster_size=96k"]),
+    Subject(format: QEDFormat.self, options: ["", "cluster_size=4k,table_size=2"], metadata: 0x60000),
+    Subject(format: QCOWFormat.self, metadata: 0x6000),
 ]
 
 @Suite struct ConformanceTests {
@@ -33,7 +41,7 @@ let subjects = [
         for options in subject.options {
             let scratch = Scratch()
             let path = try scratch.create(subject.format, options, size: subject.size)
-            let node = try scratch.graph.open(path)
+            let node = try scratch.graph.open(path, format: subject.unprobed.contains(options) ? subject.format.name : nil)
             #expect(node.driver == subject.format.name, "\(options)")
             #expect(try node.length() == subject.size)
             var bytes = [UInt8](repeating: 1, count: Int(subject.size))
@@ -101,12 +109,14 @@ let subjects = [
         try node.close()
         let whole = try scratch.contents(path)
         let area = min(subject.metadata, UInt64(whole.count))
+        let meaningful = whole.indices.prefix(Int(area)).filter { whole[$0] != 0 }
         let interesting: [UInt8] = [0, 1, 0x7f, 0x80, 0xfe, 0xff]
         for round in 0..<300 {
             var damaged = whole
             if round % 10 == 0 { damaged.removeLast(Int(random.below(UInt64(damaged.count)))) }
             for _ in 0...random.below(4) where !damaged.isEmpty {
-                let at = Int(random.below(min(area, UInt64(damaged.count))))
+                var at = Int(random.below(min(area, UInt64(damaged.count))))
+                if random.below(2) == 0, !meaningful.isEmpty { at = min(meaningful[Int(random.below(UInt64(meaningful.count)))], damaged.count - 1) }
                 let width = Int([1, 2, 4, 8][Int(random.below(4))])
                 for offset in at..<min(at + width, damaged.count) {
                     damaged[offset] = random.below(2) == 0 ? interesting[Int(random.below(6))] : UInt8(truncatingIfNeeded: random.next())

@@ -68,6 +68,9 @@ public protocol CompressingImage: CompressedImage, WritableImage {
     func store(compressed payload: [UInt8], at start: UInt64) throws(BlockError)
 }
 
+/// An image whose units can only be stored compressed: `convert` compresses without being asked.
+public protocol CompressedOnlyImage: CompressingImage {}
+
 /// An image whose payload is encrypted.
 public protocol EncryptedImage: Image {
     /// Decrypts in place what was read at `fileOffset` and stands at `offset` for the guest. 512-byte multiples.

@@ -27,6 +27,8 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
     private let path: String
     private let locks: FileLocks
     /// Held by a write that has to read the rest of an aligned unit first (O_DIRECT).
+    /// The file is at least this long. Held while it becomes longer.
+    private let growing = Locked<UInt64>(0)
     private let unaligned = Locked(())
     /// Cleared when the host has said that it cannot.
     private let canPunch = Locked(true)
@@ -133,7 +135,14 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
             bounce.buffer.slice(Int(offset - start), buffer.count).copy(from: buffer)
             try writeAligned(start, bounce.buffer)
             let wanted = max(before, offset + UInt64(buffer.count))
-            if !isDevice, end > wanted, ftruncate(descriptor, Int(wanted)) != 0 { throw failure("setting the length", wanted) }
+            if !isDevice, end > wanted {
+                try growing.withLock { (known: inout UInt64) throws(BlockError) in
+                    // Unless another has written behind it since.
+                    guard try length() == end else { return }
+                    guard ftruncate(descriptor, Int(wanted)) == 0 else { throw failure("setting the length", wanted) }
+                    known = min(known, wanted)
+                }
+            }
             withExtendedLifetime(bounce) {}
         }
     }
@@ -143,7 +152,18 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
         try BlockBuffer.with(&copy) { (buffer) throws(BlockError) in try write(offset, buffer) }
     }
 
+    /// Writes within what is known to be the file's length go side by side; those that lengthen it hold `growing`, so
+    /// that nobody who sets the length meanwhile cuts them off.
     private func writeAligned(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+        let end = offset &+ UInt64(buffer.count)
+        if isDevice || end <= growing.withLock({ $0 }) { return try writeOut(offset, buffer) }
+        try growing.withLock { (known: inout UInt64) throws(BlockError) in
+            try writeOut(offset, buffer)
+            known = max(known, try length())
+        }
+    }
+
+    private func writeOut(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         var done = 0
         while done < buffer.count {
             let result = pwrite(descriptor, buffer.base + done, buffer.count - done, Int(truncatingIfNeeded: offset) &+ done)
@@ -177,11 +197,16 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
             var range = (offset, count)
             return withUnsafeMutablePointer(to: &range) { ioctl(HostFileNumbers.blockZeroOut, Int(bitPattern: $0)) } == 0
         }
-        let end = try length()
-        if offset + count > end {
+        if offset + count > (try length()) {
             // What lies beyond the end is made by lengthening the file.
-            if offset < end, !(try zero(offset, end - offset, unmap: unmap)) { return false }
-            return ftruncate(descriptor, Int(offset + count)) == 0
+            return try growing.withLock { (known: inout UInt64) throws(BlockError) -> Bool in
+                let end = try length()
+                if offset < end, !(try zero(offset, min(end - offset, count), unmap: unmap)) { return false }
+                if offset + count <= end { return true }
+                guard ftruncate(descriptor, Int(offset + count)) == 0 else { return false }
+                known = offset + count
+                return true
+            }
         }
         if unmap, try punch(offset, count) { return true }
         guard canZero.withLock({ $0 }) else { return false }
@@ -244,7 +269,10 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
         }
         guard length <= UInt64(Int64.max) else { throw .invalid("a length of \(length) bytes: expected less than 2^63") }
         let old = try self.length()
-        guard ftruncate(descriptor, Int(length)) == 0 else { throw failure("setting the length to \(length)", length) }
+        try growing.withLock { (known: inout UInt64) throws(BlockError) in
+            guard ftruncate(descriptor, Int(length)) == 0 else { throw failure("setting the length to \(length)", length) }
+            known = length
+        }
         guard length > old else { return }
         switch preallocation {
         case .off:

@@ -121,12 +121,4 @@ public enum VDIFormat: CreatableFormat {
         }
         if isStatic { try context.file.setLength(0x200 + mapBytes + blocks * VDI.blockSize) }
     }
-
-    /// A random UUID (RFC 9562, version 4).
-    private static func randomUUID() -> [UInt8] {
-        var bytes = (0..<16).map { _ in UInt8.random(in: 0...255) }
-        bytes[6] = bytes[6] & 0x0f | 0x40
-        bytes[8] = bytes[8] & 0x3f | 0x80
-        return bytes
-    }
 }

@@ -53,7 +53,7 @@ enum ConvertVerb: Verb {
             var work = Conversion(sources: sources, target: target.node)
             work.targetIsZero = target.isZero
             work.onlyTopLayer = arguments.has("backing")
-            work.compresses = arguments.has("compress")
+            work.compresses = arguments.has("compress") || target.node.image is any CompressedOnlyImage
             work.sparseSize = try arguments.value("sparse-size").map { (text) throws(ToolFailure) in try tool.size(text, "sparse size") } ?? 4096
             work.anyOrder = arguments.has("oob-writes")
             work.salvages = arguments.has("salvage")

@@ -42,7 +42,9 @@ struct NodeInformation {
 
     init(_ node: Node) throws(BlockError) {
         self.node = node
-        size = try node.length()
+        // Whole sectors, as in QEMU.
+        let length = try node.length()
+        size = length.roundedUp(to: 512) ?? length
         var sum: UInt64?
         for child in [node] + node.children.filter({ $0.role != "backing" }).map(\.node) {
             if let described = child.storage as? any DescribedStorage, let bytes = try described.allocatedSize() { sum = (sum ?? 0) + bytes }
@@ -58,7 +60,8 @@ struct NodeInformation {
     var json: JSONValue {
         var members: [JSONValue.Member] = []
         func add(_ name: String, _ value: JSONValue) { members.append(.init(name, value)) }
-        let children = node.children.filter { $0.role != "backing" }
+        // QEMU lists the latest first.
+        let children = node.children.filter { $0.role != "backing" }.reversed()
         add("children", .array(children.compactMap { child in
             (try? NodeInformation(child.node)).map { .object([.init("name", .text(child.role)), .init("info", $0.json)]) }
         }))
@@ -107,7 +110,7 @@ struct NodeInformation {
             }
         }
         var text = lines.map { indent + $0 + "\n" }.joined()
-        for child in node.children where child.role != "backing" {
+        for child in node.children.reversed() where child.role != "backing" {
             text += indent + "Child node '/\(child.role)':\n"
             if let inner = try? NodeInformation(child.node) { text += inner.text(indent: indent + "    ") }
         }
