@@ -73,10 +73,11 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     /// The ISA string of a machine with these extensions, as `/proc/cpuinfo` and the device tree spell it.
     public var isaString: String {
         var text = "rv64i"
-        for (letter, extensions) in Extensions.letters where letter != "b" && isSuperset(of: letter == "c" ? .zca : extensions) {
+        for (letter, extensions) in Extensions.letters where letter != "b" && letter != "v" && isSuperset(of: letter == "c" ? .zca : extensions) {
             text += letter
         }
         if isSuperset(of: .b) { text += "b" }
+        if isSuperset(of: .vectors) { text += "v" }
         for (name, extensions) in Extensions.named where isSuperset(of: extensions) { text += "_" + name }
         return text
     }
