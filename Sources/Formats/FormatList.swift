@@ -8,5 +8,6 @@ public enum DiskFormats {
         RawFormat.self,
         VDIFormat.self,
         QCOW2Format.self,
+        LUKSFormat.self,
     ]
 }

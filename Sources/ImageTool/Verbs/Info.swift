@@ -69,7 +69,6 @@ struct NodeInformation {
         if let cluster = details?.clusterSize { add("cluster-size", .number(cluster)) }
         add("format", .text(node.driver))
         if let allocated { add("actual-size", .number(allocated)) }
-        if details?.isEncrypted == true { add("encrypted", .flag(true)) }
         if details?.isCompressed == true { add("compressed", .flag(true)) }
         if let specific = details?.specific {
             add("format-specific", .object([.init("type", .text(node.driver)), .init("data", .object(specific))]))
@@ -78,6 +77,7 @@ struct NodeInformation {
         }
         if let fullBacking { add("full-backing-filename", .text(fullBacking)) }
         if let backing { add("backing-filename", .text(backing.name)) }
+        if details?.isEncrypted == true { add("encrypted", .flag(true)) }
         add("dirty-flag", .flag(details?.isDirty ?? false))
         return .object(members)
     }
