@@ -45,7 +45,7 @@ public enum QCOW2Format: CreatableFormat, CompressingFormat {
                 header.compatible = context.options.flag("lazy-refcounts") ? header.compatible | QCOW2Feature.lazyRefcounts : header.compatible & ~QCOW2Feature.lazyRefcounts
             }
             var tables = try QCOW2Tables(file: context.file, data: dataFile, header: header, writable: writable)
-            tables.mayHaveHoles = dataFile == nil ? try isSparse(context.file) : false
+            if dataFile == nil, !context.access.metadataOnly { try tables.lookForHoles() }
             try tables.readSnapshots()
             try tables.readBitmaps()
             if writable { try tables.prepareForWriting() }
@@ -55,16 +55,31 @@ public enum QCOW2Format: CreatableFormat, CompressingFormat {
             throw error
         }
     }
-
-    /// Whether a file has clearly fewer bytes on the host than its length says: then data clusters may be holes of it.
-    private static func isSparse(_ file: Node) throws(BlockError) -> Bool {
-        guard let described = file.storage as? any DescribedStorage, let allocated = try described.allocatedSize() else { return false }
-        let length = try file.length()
-        return allocated < length - length / 10
-    }
 }
 
 extension QCOW2Tables {
+    /// Finds out whether data clusters may be holes of the file (preallocated metadata): by QEMU's rule, if clearly more
+    /// clusters are counted as used than the host has space for.
+    mutating func lookForHoles() throws(BlockError) {
+        guard let described = file.storage as? any DescribedStorage, let allocated = try described.allocatedSize() else { return }
+        let real = allocated.divided(roundingUpBy: clusterSize)
+        let threshold = max(real.multipliedReportingOverflow(by: 10).partialValue / 9, real + 2)
+        let clusters = try file.length().divided(roundingUpBy: clusterSize)
+        guard clusters > threshold else { return }
+        var used: UInt64 = 0
+        for (index, word) in refcountTable.enumerated() where word != 0 && header.isCluster(word & ~511) {
+            let first = UInt64(index) * header.refcountEntries
+            guard first < clusters else { break }
+            for cluster in first..<min(clusters, first + header.refcountEntries) where try refcount(cluster) > 0 {
+                used += 1
+                if used > threshold {
+                    mayHaveHoles = true
+                    return
+                }
+            }
+        }
+    }
+
     /// What is to be done before the first write.
     mutating func prepareForWriting() throws(BlockError) {
         // What others have stored beside the contents, and would have to follow them, is not true any more from now on.
