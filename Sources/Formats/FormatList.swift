@@ -17,5 +17,6 @@ public enum DiskFormats {
         BochsFormat.self,
         CloopFormat.self,
         DMGFormat.self,
+        LUKSFormat.self,
     ]
 }

@@ -27,7 +27,7 @@ struct CommandOption: Sendable {
         CommandOption("help", "h", "print this help"),
         CommandOption("quiet", "q", "say only what was asked for"),
         CommandOption("named-files", value: "POLICY", "which files an image may name (backing, data): none, folder, files (default: regular files), all"),
-        CommandOption("object", value: "OBJECT", "a secret or TLS credentials, as in QEMU"),
+        CommandOption("object", value: "OBJECT", "a password: secret,id=ID,data=… or file=…"),
     ]
     static let format = CommandOption("format", "f", value: "FMT", "the image's format; without it, it is found out")
     static let imageOptions = CommandOption("image-opts", "names are descriptions: driver=…,file.filename=…")

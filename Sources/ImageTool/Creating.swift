@@ -1,6 +1,7 @@
 // Making a new image from options: shared by `create` and by the verbs that make their target.
 
 import Block
+import Core
 
 /// A new image about to be made.
 struct NewImage {
@@ -65,6 +66,11 @@ struct NewImage {
         do { try graph.create(name, format: format, size: size, options: options) } catch {
             throw ToolFailure("\(name): \(error.file == nil || error.file == name ? error.place : "\(error)")")
         }
+    }
+
+    /// Options that opening the new image takes over from making it: the names of its passwords.
+    var openOptions: [JSONValue.Member] {
+        options.summary.filter { $0.name == "key-secret" || $0.name.hasSuffix(".key-secret") }.map { JSONValue.Member($0.name, .text($0.value)) }
     }
 
     /// Completes size and backing format from the backing file. - Parameter unsafe: it need not be there.

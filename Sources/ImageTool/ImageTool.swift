@@ -35,11 +35,13 @@ struct Tool: Sendable {
     func say(_ text: String) { Output.standard(text) }
     func complain(_ text: String) { Output.error("\(name): \(text)\n") }
     func graph(_ arguments: ParsedArguments) throws(ToolFailure) -> BlockGraph {
-        guard let word = arguments.value("named-files") else { return BlockGraph(catalogue) }
+        let word = arguments.value("named-files") ?? NamedFilePolicy.files.rawValue
         guard let policy = NamedFilePolicy(rawValue: word) else {
             throw ToolFailure("--named-files expects one of \(NamedFilePolicy.allCases.map(\.rawValue).joined(separator: ", "))")
         }
-        return BlockGraph(catalogue, namedFiles: policy)
+        let graph = BlockGraph(catalogue, namedFiles: policy)
+        do throws(BlockError) { for object in arguments.values("object") { try graph.secrets.add(object: object) } } catch { throw ToolFailure(error) }
+        return graph
     }
 }
 

@@ -31,6 +31,17 @@ import Testing
         }
     }
 
+    @Test func secretsAreFoundByTheirId() throws {
+        let secrets = Secrets()
+        try secrets.add(object: "secret,id=a,data=let,,me in")
+        try secrets.add(object: "secret,id=b,data=aGVsbG8=,format=base64")
+        #expect(try secrets.bytes("a") == Array("let,me in".utf8) && secrets.bytes("b") == Array("hello".utf8))
+        for bad in ["", "secret", "secret,id=c", "secret,id=a,data=x", "secret,id=d,data=x,format=base64", "secret,id=e,data=x,keyid=a", "tls-creds-psk,id=f"] {
+            #expect(throws: BlockError.self) { try secrets.add(object: bad) }
+        }
+        #expect(throws: BlockError.self) { try secrets.bytes("c") }
+    }
+
     @Test func bytesAreChecked() throws {
         var bytes = Bytes([1, 2, 3, 4, 5], at: 100, order: .big)
         #expect(try bytes.u32(0) == 0x0102_0304 && bytes.u16(3) == 0x0405)

@@ -82,6 +82,24 @@ for qemu in qemu-img "$ten/qemu-img"; do
     done < "$here/formats.txt"
 done
 
+# LUKS: each opens what the other has encrypted, with a password of its own.
+password="--object secret,id=s,data=geheim"
+described() { echo "driver=luks,key-secret=s,file.filename=$1"; }
+for options in "" ,cipher-alg=serpent-256 ,cipher-alg=twofish-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256 ,cipher-alg=aes-128,hash-alg=sha512; do
+    rm -f ours.img theirs.img
+    try "luks$options: convert" apus img convert $password -f raw -O luks -o key-secret=s,iter-time=20$options source.raw ours.img
+    try "luks$options: theirs reads ours" "$ten/qemu-img" compare $password --image-opts "$(described ours.img)" driver=raw,file.filename=source.raw
+    try "luks$options: their convert" "$ten/qemu-img" convert $password -f raw -O luks -o key-secret=s,iter-time=20$options source.raw theirs.img
+    try "luks$options: ours reads theirs" apus img compare $password --image-opts "$(described theirs.img)" driver=raw,file.filename=source.raw
+    for image in ours.img theirs.img; do
+        for verb in info "info --output=json"; do
+            apus img $verb $image > one; "$ten/qemu-img" $verb $image > two; same "luks$options: $verb of $image"
+        done
+    done
+    refuse "luks$options: wrong password" apus img compare --object secret,id=s,data=falsch --image-opts "$(described theirs.img)" driver=raw,file.filename=source.raw
+    refuse "luks$options: no password" apus img map theirs.img
+done
+
 # Options are described in QEMU's words.
 for format in $(awk '!/^#/ && NF { print $1 }' "$here/formats.txt" | sort -u); do
     [ "$format" != raw ] || continue    # there, preallocation is the protocol's in QEMU, the format's here

@@ -9,6 +9,8 @@ public final class BlockGraph: Sendable {
     public let catalogue: Catalogue
     /// Which files the contents of images may name.
     public let namedFiles: NamedFilePolicy
+    /// Passwords that options name.
+    public let secrets = Secrets()
     private struct State { var nodes: [String: Node] = [:]; var counter = 0 }
     private let state = Locked(State())
 

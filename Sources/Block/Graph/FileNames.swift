@@ -57,6 +57,9 @@ public struct NamedFiles: Sendable {
         return try graph.open(full, format: reference.format, access, trail: trail)
     }
 
+    /// The password that an option names by its id.
+    public func secret(_ id: String) throws(BlockError) -> [UInt8] { try graph.secrets.bytes(id) }
+
     /// Makes a file beside the image and opens it for writing. For `create` only: the user named it in an option.
     public func create(_ name: String) throws(BlockError) -> Node {
         let full = ImageName.resolve(name, relativeTo: base)

@@ -21,7 +21,7 @@ public enum BlockShell {
         CommandOption("aio", "i", value: "MODE", "the same"),
         CommandOption("image-opts", "FILE is a description: driver=…,file.filename=…"),
         CommandOption("force-share", "U", "open even if another process writes to it"),
-        CommandOption("object", value: "OBJECT", "a secret or TLS credentials, as in QEMU"),
+        CommandOption("object", value: "OBJECT", "a password: secret,id=ID,data=… or file=…"),
         CommandOption("named-files", value: "POLICY", "which files an image may name: none, folder, files (default), all"),
         CommandOption("help", "h", "print this help"),
         CommandOption("version", "V", "print the version"),

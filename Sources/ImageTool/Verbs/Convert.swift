@@ -120,10 +120,12 @@ enum ConvertVerb: Verb {
         try image.make(name, graph)
         access.opensBacking = true
         do {
-            let node = try graph.open(name, format: formatName, access)
+            let node = try graph.open(name, format: formatName, access, options: image.openOptions)
             // A device is not emptied by being made anew.
             let isDevice = node.child("file")?.driver == "host_device"
-            return (node, image.options.text("backing_file") == nil && !isDevice)
+            // Nor does what was never written decrypt to zeros, where it is stored at all.
+            let start = node.image is any EncryptedImage ? try node.status(0, 512) : nil
+            return (node, image.options.text("backing_file") == nil && !isDevice && start?.isData != true)
         } catch { throw ToolFailure(Tool.openFailure(name, error)) }
     }
 

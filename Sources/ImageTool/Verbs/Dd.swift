@@ -41,7 +41,7 @@ enum DdVerb: Verb {
             try image.apply(["size=\(size)"], output)
             try image.make(output, graph)
             let target: Node
-            do { target = try graph.open(output, format: image.format.name, Access(writable: true)) } catch { throw ToolFailure(Tool.openFailure(output, error)) }
+            do { target = try graph.open(output, format: image.format.name, Access(writable: true), options: image.openOptions) } catch { throw ToolFailure(Tool.openFailure(output, error)) }
             try tool.closing([target]) { () throws(BlockError) in
                 let piece = try OwnedBuffer(Int(min(max(block, 1 << 20), 64 << 20)))
                 var done: UInt64 = 0

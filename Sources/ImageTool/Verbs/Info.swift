@@ -72,7 +72,6 @@ struct NodeInformation {
         if let cluster = details?.clusterSize { add("cluster-size", .number(cluster)) }
         add("format", .text(node.driver))
         if let allocated { add("actual-size", .number(allocated)) }
-        if details?.isEncrypted == true { add("encrypted", .flag(true)) }
         if details?.isCompressed == true { add("compressed", .flag(true)) }
         if let specific = details?.specific {
             add("format-specific", .object([.init("type", .text(node.driver)), .init("data", .object(specific))]))
@@ -81,7 +80,9 @@ struct NodeInformation {
         }
         if let fullBacking { add("full-backing-filename", .text(fullBacking)) }
         if let backing { add("backing-filename", .text(backing.name)) }
-        add("dirty-flag", .flag(details?.isDirty ?? false))
+        if details?.isEncrypted == true { add("encrypted", .flag(true)) }
+        // Not of formats that tell nothing about themselves; raw has what its file has.
+        if details != nil || node.image == nil || node.image is any TransparentImage { add("dirty-flag", .flag(details?.isDirty ?? false)) }
         return .object(members)
     }
 
