@@ -6,7 +6,7 @@ import Compression
 import Host
 
 /// An open cloop image.
-public final class Cloop: CompressedImage, DescribedImage {
+public final class Cloop: CompressedImage {
     private let file: Node
     private let offsets: EntryTable<UInt64>
     private let blockSize: UInt64
@@ -44,8 +44,6 @@ public final class Cloop: CompressedImage, DescribedImage {
         let target = UnsafeMutableRawBufferPointer(start: output.base, count: output.count)
         guard Deflate.expand(source, into: target, .zlib) == output.count else { throw .corrupt(at: unit.offset, "a compressed block is damaged, or not of \(blockSize) bytes") }
     }
-
-    public func information() -> ImageInformation { ImageInformation() }
 }
 
 /// The format `cloop`.

@@ -215,7 +215,7 @@ public final class VPC: WritableImage, ZeroingImage, DescribedImage, CheckableIm
 }
 
 /// An open fixed image: the disk, then the footer.
-public final class FixedVPC: WritableImage, ZeroingImage, DiscardingImage {
+public final class FixedVPC: WritableImage, ZeroingImage, DiscardingImage, DescribedImage {
     private let file: Node
     public let virtualSize: UInt64
 
@@ -224,6 +224,7 @@ public final class FixedVPC: WritableImage, ZeroingImage, DiscardingImage {
         virtualSize = size
     }
     public func map(_ offset: UInt64, _ count: UInt64) -> Extent { Extent(.data(file, offset), length: count, isWritable: true, mayHaveHoles: true) }
+    public func information() -> ImageInformation { ImageInformation() }
     public var allocationUnit: UInt64 { 512 }
     public func place(_ offset: UInt64, _ count: UInt64) -> Placement { Placement(length: count, node: file, offset: offset) }
     public func link(_ fresh: FreshSpace) {}

@@ -81,7 +81,8 @@ struct NodeInformation {
         if let fullBacking { add("full-backing-filename", .text(fullBacking)) }
         if let backing { add("backing-filename", .text(backing.name)) }
         if details?.isEncrypted == true { add("encrypted", .flag(true)) }
-        add("dirty-flag", .flag(details?.isDirty ?? false))
+        // Not of formats that tell nothing about themselves; raw has what its file has.
+        if details != nil || node.image == nil || node.image is any TransparentImage { add("dirty-flag", .flag(details?.isDirty ?? false)) }
         return .object(members)
     }
 
