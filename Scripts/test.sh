@@ -39,7 +39,6 @@ part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:
 part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
-part "system calls as on the host" Tests/Guest/SystemCalls/run.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 if [ -n "${APUS_FULL:-}" ]; then
