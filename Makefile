@@ -5,9 +5,10 @@
 #   make check    the same without fetching anything: only the Swift tests
 #   make bench    user CPU time of many workloads: native, QEMU 10, Apus
 #   make stress   a thousand runs of thread, signal and fork programs   (RUNS=n)
+#   make stress-managed   fifty runs of programs for fourteen run-time systems: Node.js, Java, Go, …   (RUNS=n)
 #   make static   .build-static/release/apus: one fully static executable
 #   make clean    removes what was built; make distclean also what was fetched
-.PHONY: run build test check bench stress static clean distclean
+.PHONY: run build test check bench stress stress-managed static clean distclean
 
 run:
 	@Scripts/install-packages.sh run
@@ -34,6 +35,11 @@ stress:
 	@Scripts/install-packages.sh test
 	@Scripts/build.sh
 	@Tests/Stress/run.sh $(or $(RUNS),1000)
+
+stress-managed:
+	@Scripts/install-packages.sh test
+	@Scripts/build.sh
+	@Tests/Managed/run.sh $(or $(RUNS),50)
 
 static:
 	@Scripts/install-packages.sh build

@@ -46,6 +46,10 @@ part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
+if [ -n "${APUS_FULL:-}" ]; then
+    part "run-time systems and compilers, fifty runs of each" Tests/Managed/run.sh 50
+fi
+
 say "all tests took $((SECONDS / 60)) min $((SECONDS % 60)) s"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

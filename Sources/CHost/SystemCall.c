@@ -180,4 +180,3 @@ long apus_fork(uint64_t flags, int32_t *parent_tid, int32_t *child_tid) {
 #endif
 }
 
-int apus_memory_file(const char *name) { return (int)apus_syscall(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0, 0, 0, 0); }

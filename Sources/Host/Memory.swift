@@ -39,19 +39,33 @@ public final class DoubleMapping: @unchecked Sendable {
     /// Maps `size` bytes (a multiple of the page size), zeroed and allocated on first touch; nil if the host refuses.
     /// A forked child shares the memory with its parent until it calls `separate`.
     public init?(size: Int) {
-        let descriptor = apus_memory_file("apus-code")
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        guard ftruncate(descriptor, size) == 0,
-              let first = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), first != MAP_FAILED
-        else { return nil }
-        guard let second = mmap(nil, size, PROT_READ | PROT_EXEC, MAP_SHARED, descriptor, 0), second != MAP_FAILED else {
+        guard let first = Self.shared(size) else { return nil }
+        guard let second = Self.again(first, size, at: nil), mprotect(second, size, PROT_READ | PROT_EXEC) == 0 else {
             munmap(first, size)
             return nil
         }
         writable = first
         executable = second
         self.size = size
+    }
+
+    // Anonymous shared memory rather than a memory file: a process that has no descriptor left can still be forked.
+    private static func shared(_ size: Int) -> UnsafeMutableRawPointer? {
+        let memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        return memory == MAP_FAILED ? nil : memory
+    }
+
+    /// Maps shared memory a second time, at `place` if that is given (mremap(2): an old size of 0).
+    private static func again(_ memory: UnsafeMutableRawPointer, _ size: Int, at place: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        remap(memory, 0, size, place)
+    }
+
+    private static func remap(_ memory: UnsafeMutableRawPointer, _ oldSize: Int, _ size: Int,
+                              _ place: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        let mayMove = 1, fixed = 2
+        let result = apus_syscall(Int(SYS_mremap), Int(bitPattern: memory), oldSize, size, mayMove | (place == nil ? 0 : fixed),
+                                  Int(bitPattern: place), 0)
+        return result < 0 && result > -4096 ? nil : UnsafeMutableRawPointer(bitPattern: result)
     }
 
     deinit {
@@ -62,22 +76,17 @@ public final class DoubleMapping: @unchecked Sendable {
     /// Called in a forked child: replaces the memory shared with the parent by its own at the same addresses.
     /// - Parameter used: the parts, as offsets, that keep their contents; the caller sees to it that the parent does not
     ///   change them meanwhile.
-    /// - Returns: false if the host refuses; then the parent's memory may still be mapped.
+    /// - Returns: false if the host refuses; then the parent's memory may still be mapped, and nothing may run in it.
     public func separate(keeping used: [Range<Int>]) -> Bool {
-        let descriptor = apus_memory_file("apus-code")
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        guard ftruncate(descriptor, size) == 0 else { return false }
+        guard let fresh = Self.shared(size) else { return false }
         for range in used {
-            var done = range.lowerBound
-            let end = min(range.upperBound, size)
-            while done < end {
-                let written = pwrite(descriptor, writable + done, end - done, done)
-                guard written > 0 else { return false }
-                done += written
-            }
+            let start = max(0, range.lowerBound), end = min(range.upperBound, size)
+            if start < end { (fresh + start).copyMemory(from: writable + start, byteCount: end - start) }
         }
-        return mmap(writable, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED
-            && mmap(executable, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED
+        guard let second = Self.again(fresh, size, at: executable), mprotect(second, size, PROT_READ | PROT_EXEC) == 0 else {
+            munmap(fresh, size)
+            return false
+        }
+        return Self.remap(fresh, size, size, writable) != nil
     }
 }

@@ -1,9 +1,10 @@
 import Registry
+import UserMode
 
-/// `apus list guests|cpus|features|engines [--json]`: what the registry holds, one thing a line.
+/// `apus list guests|cpus|features|engines|calls [--json]`: what the registry holds, one thing a line.
 struct List {
     enum Kind: String, CaseIterable {
-        case guests, cpus, features, engines
+        case guests, cpus, features, engines, calls
     }
 
     let kind: Kind
@@ -68,6 +69,11 @@ struct List {
             }
         case .engines:
             Registry.engines.map { [JSON.Field("name", .text($0.name)), JSON.Field("summary", .text($0.summary))] }
+        case .calls:
+            SystemCallListing(numbers: RISCV64LinuxABI.systemCallNumbers).rows.map { row in
+                [JSON.Field("number", .number(row.number)), JSON.Field("name", .text(row.name)), JSON.Field("answer", .text(row.answer)),
+                 JSON.Field("reason", .text(row.reason))]
+            }
         }
     }
 }

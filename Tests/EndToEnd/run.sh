@@ -10,8 +10,8 @@
 #
 # A case is Cases/NAME.sh, run by the guest's own bash in an empty folder: it passes when it ends with 0 and prints
 # Cases/NAME.expected. Its head may say: `# slow`, `# seconds: N` (time limit, default 120), `# guest only` (its
-# answer is about riscv64 itself), `# cpu: MODEL` (run with -cpu MODEL), or `# needs: PATH` (skipped, with a word, where
-# the host lacks it).
+# answer is about riscv64 itself), `# cpu: MODEL` (run with -cpu MODEL), `# needs: PATH` (skipped, with a word, where
+# the host lacks it), or `# tree: SET` (one of the sets of Scripts/fetch-root.sh in place of full).
 # python-modules.txt lists the modules of CPython's own test suite, each a case named python-test-MODULE.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,12 +21,11 @@ full= native= list= bless= emulator="$REPO/.build/release/apus exec" wanted=()
 while [ $# -gt 0 ]; do case $1 in
     --full) full=1;; --native) native=1;; --list) list=1;; --bless) bless=1;;
     --emulator) emulator=${2:?}; shift;;
-    -*) sed -n 2,18p "$0"; exit 2;;
+    -*) sed -n 2,17p "$0"; exit 2;;
     *) wanted+=("$1");; esac; shift; done
 
-if [ -n "$list" ]; then tree=
-elif [ -n "$native" ]; then tree=$("$SCRIPTS/fetch-root.sh" amd64 full) || exit 1
-else tree=$("$SCRIPTS/fetch-root.sh" riscv64 full) || exit 1; fi
+architecture=riscv64; [ -z "$native" ] || architecture=amd64
+tree=; [ -n "$list" ] || tree=$("$SCRIPTS/fetch-root.sh" $architecture full) || exit 1
 
 passed=0 failed=0 skipped=0
 scratch=$(mktemp -d /tmp/apus-end-to-end.XXXXXX); trap 'rm -rf "$scratch"' EXIT
@@ -65,6 +64,8 @@ run_case() {
     grep -q '^# slow' <<< "$head" && [ -z "$full" ] && [ ${#wanted[@]} = 0 ] && return
     [ -n "$native" ] && grep -q '^# guest only' <<< "$head" && return
     if [ -n "$list" ]; then echo "$name"; return; fi
+    local set tree=$tree; set=$(sed -nE 's/^# tree: ([a-z]+).*/\1/p' <<< "$head")
+    [ -z "$set" ] || tree=$("$SCRIPTS/fetch-root.sh" $architecture "$set") || { report "$name" FAILED 0 "no tree $set"; return; }
     seconds=$(sed -nE 's/^# seconds: ([0-9]+).*/\1/p' <<< "$head"); seconds=${seconds:-120}
     cpu=$(sed -nE 's/^# cpu: ([^ ]+).*/\1/p' <<< "$head")
     mkdir -p "$scratch/$name"; script=$file; [ -n "$native" ] && script=/run/cases/$name.sh

@@ -543,7 +543,13 @@ public final class X64Engine: Engine, @unchecked Sendable {
         forkGate.pointee = 1
         _ = apus_syscall(Self.futex, Int(bitPattern: forkGate), 1, 1, 0, 0, 0)
         if let own = mmap(forkGate, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) { _ = own }
-        if !separated || !isSmall { forgetEverything() }
+        if !separated {
+            // Whatever ran now would run in the parent's code while the parent changes it.
+            let text: StaticString = "apus: no memory for a forked child's translated code\n"
+            write(2, text.utf8Start, text.utf8CodeUnitCount)
+            kill(getpid(), SIGKILL)
+        }
+        if !isSmall { forgetEverything() }
         pthread_mutex_unlock(lock)
     }
 

@@ -92,9 +92,6 @@ long apus_vfork(uint64_t flags, void *stack_top, void (*function)(void *), void 
 /// clone without a new stack: returns twice, like fork, without telling the C library.
 long apus_fork(uint64_t flags, int32_t *parent_tid, int32_t *child_tid);
 
-/// An anonymous file that closes on exec; a descriptor or negated errno.
-int apus_memory_file(const char *name);
-
 // MARK: Atomic access to raw memory, for cells shared with signal handlers and other threads
 
 static inline int32_t apus_atomic_load_i32(const int32_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }

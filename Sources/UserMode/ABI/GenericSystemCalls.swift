@@ -1,4 +1,4 @@
-/// System call numbers of Linux's generic table (`include/uapi/asm-generic/unistd.h`, 64-bit words, Linux 6.12), which
+/// System call numbers of Linux's generic table (`include/uapi/asm-generic/unistd.h`, 64-bit words, Linux 6.18), which
 /// every architecture since 2011 shares. Numbers 244 to 259 belong to each architecture itself.
 package enum GenericSystemCalls {
     /// Number to name, with an architecture's own calls added.
@@ -60,7 +60,8 @@ package enum GenericSystemCalls {
             epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule
             landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat
             fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr
-            lsm_set_self_attr lsm_list_modules mseal
+            lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat
+            open_tree_attr file_getattr file_setattr
             """),
     ]
 }

@@ -8,11 +8,14 @@ public final class RISCV64LinuxABI: GuestABI {
     let model: CPUModel
     public let systemCallNumbers: [Int: String]
     private let image: VDSOImage
+    package static var systemCallNumbers: [Int: String] {
+        GenericSystemCalls.numbers(adding: [258: "riscv_hwprobe", 259: "riscv_flush_icache"])
+    }
 
     public init(model: CPUModel) {
         self.model = model
         guest = RISCV64(model: model)
-        systemCallNumbers = GenericSystemCalls.numbers(adding: [258: "riscv_hwprobe", 259: "riscv_flush_icache"])
+        systemCallNumbers = Self.systemCallNumbers
         image = RISCV64VDSO.image()
     }
 

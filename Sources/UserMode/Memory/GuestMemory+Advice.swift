@@ -31,6 +31,9 @@ extension GuestMemory {
         bounded(Int(SYS_munlock), pageStart(address), grown(address, length))
     }
 
+    /// mseal(2): nothing may change the mappings of the range any more, on the host as for the guest.
+    public func seal(_ address: UInt64, _ length: UInt64, _ flags: Int32) -> Int64 { bounded(462, address, length, Int(flags)) }
+
     /// - Parameter vector: guest address of the result, a byte a page.
     public func mincore(_ address: UInt64, _ length: UInt64, vector: UInt64) -> Int64 {
         guard Self.isPageAligned(address) else { return -Int64(EINVAL) }

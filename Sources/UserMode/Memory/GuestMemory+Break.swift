@@ -23,7 +23,8 @@ extension GuestMemory {
             let newPage = (request &+ Self.page &- 1) & ~(Self.page &- 1)
             if newPage > oldPage {
                 // A page stays free above the break, so that it never joins what follows.
-                guard state.map.isFree(oldPage, newPage &+ Self.page), withinDataLimit(newPage &- state.breakStart) else {
+                guard state.map.isFree(oldPage, newPage &+ Self.page), withinDataLimit(newPage &- state.breakStart),
+                      fitsLimits(state, adding: newPage &- oldPage, isData: true) else {
                     return old
                 }
                 let host = apus_syscall(

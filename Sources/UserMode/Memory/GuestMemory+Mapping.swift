@@ -65,6 +65,8 @@ extension GuestMemory {
                     target = chosen
                 }
                 let replaces = fixed && !noReplace
+                guard (replaces && !state.map.isFree(target, target &+ size))
+                    || fitsLimits(state, adding: size, isData: Self.isData(region)) else { return -Int64(ENOMEM) }
                 let host = apus_syscall(
                     Int(SYS_mmap), Int(truncatingIfNeeded: target &+ base), Int(truncatingIfNeeded: size),
                     Int(Self.hostProtection(protection)),
@@ -197,6 +199,9 @@ extension GuestMemory {
                 lostCode = state.engine
                 // Pages take their host permissions with them.
                 openWatched(&state, address..<max(end, address &+ 1))
+            }
+            guard newSize <= oldSize || fitsLimits(state, adding: newSize &- oldSize, isData: Self.isData(first)) else {
+                return -Int64(ENOMEM)
             }
             let inPlace = flags & (fixed | dontUnmap) == 0 && oldSize != 0
                 && (newSize <= oldSize || (contains(address, newSize) && state.map.isFree(end, address &+ newSize)))

@@ -49,6 +49,12 @@ final class HostCall: Sendable {
         }
     }
 
+    /// The directory descriptor that stands before the path at `index`, if one does.
+    private func directory(_ call: SystemCall, _ index: Int, _ register: Int) -> Int32 {
+        guard index > 0, register > 0, case .dirfd = kinds[index - 1] else { return AT_FDCWD }
+        return call.int(register - 1)
+    }
+
     /// Converts argument `index`, which starts at guest register `register`, and those after it; then calls.
     private func convert(_ call: SystemCall, index: Int, register: Int, host: InlineArguments) -> SystemCallResult {
         guard index < kinds.count, index < 6 else {
@@ -76,9 +82,9 @@ final class HostCall: Sendable {
         case .pointer, .string, .bufferIn, .bufferOut, .integerOut, .socketAddress:
             return next(call.pointer(raw))
         case .path:
-            return call.withPath(raw, follow: true) { next($0) }
+            return call.withPath(raw, in: directory(call, index, register), follow: true) { next($0) }
         case .pathNoFollow:
-            return call.withPath(raw, follow: false) { next($0) }
+            return call.withPath(raw, in: directory(call, index, register), follow: false) { next($0) }
         case .flags(let set):
             return next(Int(truncatingIfNeeded: set.toHost(raw, from: call.shape.flavour)))
         case .structIn(let layout):
@@ -120,6 +126,9 @@ struct InlineArguments {
 }
 
 extension SystemCall {
+    /// Whether what the guest's memory holds means the same to the host kernel: words, byte order and addresses.
+    var hasHostMemory: Bool { model.wordSize == 8 && !model.bigEndian && memory.base == 0 }
+
     /// A 64-bit value that starts at register `register`, and how many registers it takes, alignment included.
     func offset(at register: Int) -> (value: Int64, registers: Int) {
         if model.wordSize == 8 { return (Int64(bitPattern: self[register]), 1) }
@@ -135,11 +144,22 @@ extension SystemCallDescription {
     static func host(_ name: String, _ number: Int32, _ arguments: [ArgumentKind],
                      _ waiting: Waiting = .never) -> SystemCallDescription {
         let call = HostCall(number, arguments, waiting)
-        return SystemCallDescription(name, arguments) { call.run($0) }
+        return SystemCallDescription(name, arguments, answer: .host) { call.run($0) }
+    }
+
+    /// A call whose structures hold pointers or words that are not converted: for guests that need no conversion.
+    static func hostUnconverted(_ name: String, _ number: Int32, _ arguments: [ArgumentKind],
+                                _ waiting: Waiting = .never) -> SystemCallDescription {
+        let call = HostCall(number, arguments, waiting)
+        return SystemCallDescription(name, arguments, answer: .hostUnconverted) {
+            $0.hasHostMemory ? call.run($0) : .error(ENOSYS)
+        }
     }
 
     /// A call that is known and always answers `errno`.
-    static func refused(_ name: String, _ errno: Int32, _ arguments: [ArgumentKind] = []) -> SystemCallDescription {
-        SystemCallDescription(name, arguments) { _ in .error(errno) }
+    /// - Parameter reason: half a sentence for the documentation.
+    static func refused(_ name: String, _ errno: Int32, _ arguments: [ArgumentKind] = [],
+                        because reason: String) -> SystemCallDescription {
+        SystemCallDescription(name, arguments, answer: .refused(errno, reason)) { _ in .error(errno) }
     }
 }

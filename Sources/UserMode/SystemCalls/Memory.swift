@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 // System calls on the address space: a thin skin over `GuestMemory`.
@@ -27,6 +28,29 @@ extension SystemCallTable {
         },
         SystemCallDescription("munlockall", []) { _ in .value(0) },
         SystemCallDescription("mincore", [.pointer, .size, .pointer]) { .value($0.memory.mincore($0[0], $0[1], vector: $0[2])) },
-        SystemCallDescription("remap_file_pages", [.pointer, .size, .hex, .size, .hex]) { _ in .error(EINVAL) },
+        .refused("remap_file_pages", EINVAL, [.pointer, .size, .hex, .size, .hex],
+                 because: "Linux itself only imitates it, and nobody calls it"),
+        SystemCallDescription("mseal", [.pointer, .size, .hex]) { .value($0.memory.seal($0[0], $0[1], $0.int(2))) },
+        SystemCallDescription("process_madvise", [.fd, .pointer, .size, .flags(.memoryAdvice), .hex], adviseProcess),
+        // Keys of pages are an ability of the processor, which riscv64's do not have: the kernel's answers without it.
+        SystemCallDescription("pkey_alloc", [.hex, .hex]) { $0[0] == 0 && $0[1] & ~3 == 0 ? .error(ENOSPC) : .error(EINVAL) },
+        SystemCallDescription("pkey_free", [.int]) { _ in .error(EINVAL) },
+        SystemCallDescription("pkey_mprotect", [.pointer, .size, .flags(.protection), .int]) { call in
+            call.int(3) == -1 ? .value(call.memory.mprotect(call[0], call[1], call.int(2))) : .error(EINVAL)
+        },
+        .hostUnconverted("move_pages", SYS_move_pages, [.pid, .size, .pointer, .pointer, .pointer, .hex]),
+        .hostUnconverted("migrate_pages", SYS_migrate_pages, [.pid, .size, .pointer, .pointer]),
+        .host("set_mempolicy_home_node", 450, [.pointer, .size, .size, .hex]),
+        .refused("map_shadow_stack", EOPNOTSUPP, [.pointer, .size, .hex],
+                 because: "an ability of the processor (Zicfiss) that is not offered; the kernel's answer without it"),
     ]
+
+    private static func adviseProcess(_ call: SystemCall) -> SystemCallResult {
+        call.withVectors(call[1], count: call[2]) { vectors in
+            let result = call.host(SYS_process_madvise, Int(call.int(0)), vectors, Int(call.long(2)), Int(call.int(3)), Int(call.long(4)))
+            // The process may be this one, and what was discarded its code.
+            if result > 0 { call.process.engine.synchronize(0..<UInt64.max) }
+            return .value(result)
+        }
+    }
 }

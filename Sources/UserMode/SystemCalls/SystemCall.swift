@@ -72,15 +72,30 @@ enum ArgumentKind: Sendable {
     case none
 }
 
+/// Who answers a system call: what the documentation's table says of it.
+package enum SystemCallAnswer: Sendable, Equatable {
+    /// Apus, with the host's help or without.
+    case apus
+    /// The host kernel, with arguments converted where the guest's differ.
+    case host
+    /// The host kernel, for guests whose words, byte order and addresses are the host's; ENOSYS for others.
+    case hostUnconverted
+    /// Nobody: the errno that the guest gets, and why.
+    case refused(Int32, String)
+}
+
 /// One row of the shared system call table.
 struct SystemCallDescription: Sendable {
     let name: String
     let arguments: [ArgumentKind]
+    let answer: SystemCallAnswer
     let handler: @Sendable (SystemCall) -> SystemCallResult
 
-    init(_ name: String, _ arguments: [ArgumentKind], _ handler: @escaping @Sendable (SystemCall) -> SystemCallResult) {
+    init(_ name: String, _ arguments: [ArgumentKind], answer: SystemCallAnswer = .apus,
+         _ handler: @escaping @Sendable (SystemCall) -> SystemCallResult) {
         self.name = name
         self.arguments = arguments
+        self.answer = answer
         self.handler = handler
     }
 }

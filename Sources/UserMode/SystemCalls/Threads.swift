@@ -16,6 +16,9 @@ extension SystemCallTable {
         SystemCallDescription("get_robust_list", [.pid, .pointer, .pointer], ThreadCalls.getRobustList),
         SystemCallDescription("futex", [.pointer, .int, .int, .pointer, .pointer, .int], ThreadCalls.futex),
         SystemCallDescription("futex_waitv", [.pointer, .unsigned, .hex, .pointer, .int], ThreadCalls.futexWaitVector),
+        .hostUnconverted("futex_wake", 454, [.pointer, .hex, .int, .unsigned]),
+        .hostUnconverted("futex_wait", 455, [.pointer, .hex, .hex, .unsigned, .structIn(.timespec64), .int], .waits),
+        .hostUnconverted("futex_requeue", 456, [.pointer, .unsigned, .int, .int]),
         SystemCallDescription("sched_yield", []) { _ in .value(directCall(SYS_sched_yield)) },
         SystemCallDescription("exit", [.int], ThreadCalls.exit),
     ]

@@ -1,7 +1,7 @@
 import Host
 
-/// The limits of address space, data and stack as the guest set them. They are remembered, not enforced: the host's
-/// would bind Apus's own memory too.
+/// The limits of address space, data and stack as the guest set them: the host's would bind Apus's own memory too.
+/// `GuestMemory` keeps to those of address space and data; that of the stack is only remembered.
 enum VirtualLimits {
     private static let set = Locked<[Int32: (UInt64, UInt64)]>([:])
 
@@ -13,6 +13,9 @@ enum VirtualLimits {
             return old
         }
     }
+
+    /// The soft limit that the guest set, or nil if it set none.
+    static func soft(_ resource: Int32) -> UInt64? { set.withLock { $0.isEmpty ? nil : $0[resource]?.0 } }
 
     /// All that the guest set; a vfork child's changes are undone by `replace`.
     static var all: [Int32: (UInt64, UInt64)] { Self.set.withLock { $0 } }

@@ -92,4 +92,21 @@ int main(int argc, char **argv) {
     snprintf(path, 300, "/proc/self/fd/%d", f);
     int again = readlink(path, name, 299);
     TRUE(again == strlen(exe) && !strncmp(name, exe, again));
+    // By other ways than absolute paths in their plain spelling.
+    int directory = open("/proc/self", O_RDONLY | O_DIRECTORY), here = open(".", O_RDONLY);
+    for (int way = 0; way < 5; way++) {
+        const char *names[] = { "cmdline", "./cmdline", "task/../cmdline", "/proc/self/../self/./cmdline", "fd/../cmdline" };
+        int file = openat(directory, names[way], O_RDONLY);
+        TRUE(file >= 0 && read(file, buffer, 1000) == strlen(argv[0]) + 1 && !strcmp(buffer, argv[0]));
+    }
+    TRUE(readlinkat(directory, "exe", name, 300) == length && !strncmp(name, exe, length));
+    SHOW(fstatat(directory, "exe", &b, 0));
+    TRUE(b.st_ino == a.st_ino);
+    SHOW(chdir("/proc/self"));
+    TRUE(content("maps", buffer, sizeof buffer) > 100 && region(buffer, main, permissions, name));
+    TRUE(readlink("exe", name, 300) == length && !strncmp(name, exe, length));
+    SHOW(chdir("/proc"));
+    TRUE(content("self/maps", buffer, sizeof buffer) > 100 && region(buffer, main, permissions, name));
+    fchdir(here);
+    SHOW(openat(here, "cmdline", O_RDONLY));
 }

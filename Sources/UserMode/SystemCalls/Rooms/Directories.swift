@@ -44,10 +44,13 @@ enum DirectoryCalls {
         .host("quotactl_fd", SYS_quotactl_fd, [.fd, .hex, .int, .pointer]),
         .host("swapon", SYS_swapon, [.string, .hex]),
         .host("swapoff", SYS_swapoff, [.string]),
+        .hostUnconverted("open_tree_attr", 467, [.dirfd, .path, .hex, .pointer, .size]),
+        .host("statmount", 457, [.pointer, .pointer, .size, .hex]),
+        .host("listmount", 458, [.pointer, .pointer, .size, .hex]),
         .host("acct", SYS_acct, [.string]),
         .host("vhangup", SYS_vhangup, []),
-        .refused("lookup_dcookie", ENOSYS),
-        .refused("nfsservctl", ENOSYS),
+        .refused("lookup_dcookie", ENOSYS, because: "gone from Linux since 6.8"),
+        .refused("nfsservctl", ENOSYS, because: "gone from Linux since 3.1"),
     ]
 
     /// The host's own directory comes first, unlike for files: what `getcwd` says afterwards is then what was asked for.
@@ -82,7 +85,7 @@ enum DirectoryCalls {
 
     private static func readLink(_ call: SystemCall, directory: Int, path: UInt64, buffer: UInt64,
                                  size: UInt64) -> SystemCallResult {
-        if let target = call.linkTarget(path) {
+        if let target = call.linkTarget(path, in: Int32(truncatingIfNeeded: directory)) {
             let length = Int32(truncatingIfNeeded: size)
             guard length > 0 else { return .error(EINVAL) }
             let count = min(target.count, Int(length))
@@ -91,7 +94,7 @@ enum DirectoryCalls {
             }
             return copied ? .value(Int64(count)) : .error(EFAULT)
         }
-        return call.withPath(path, follow: false) {
+        return call.withPath(path, in: Int32(truncatingIfNeeded: directory), follow: false) {
             .value(call.host(SYS_readlinkat, directory, $0, call.pointer(buffer), Int(Int32(truncatingIfNeeded: size))))
         }
     }

@@ -79,6 +79,12 @@ enum FileCalls {
         .host("removexattr", SYS_removexattr, [.string, .string]),
         .host("lremovexattr", SYS_lremovexattr, [.string, .string]),
         .host("fremovexattr", SYS_fremovexattr, [.fd, .string]),
+        .hostUnconverted("setxattrat", 463, [.dirfd, .path, .hex, .string, .pointer, .size]),
+        .hostUnconverted("getxattrat", 464, [.dirfd, .path, .hex, .string, .pointer, .size]),
+        .host("listxattrat", 465, [.dirfd, .path, .hex, .bufferOut, .size]),
+        .host("removexattrat", 466, [.dirfd, .path, .hex, .string]),
+        .hostUnconverted("file_getattr", 468, [.dirfd, .path, .pointer, .size, .hex]),
+        .hostUnconverted("file_setattr", 469, [.dirfd, .path, .pointer, .size, .hex]),
         .host("name_to_handle_at", SYS_name_to_handle_at, [.dirfd, .path, .structInOut(.fileHandle), .pointer, .flags(.at)]),
         .host("open_by_handle_at", SYS_open_by_handle_at, [.fd, .pointer, .flags(.open)], .waits),
     ]
@@ -98,7 +104,7 @@ enum FileCalls {
                              mode: Int) -> SystemCallResult {
         let hostFlags = Int(Int32(truncatingIfNeeded: FlagSet.open.toHost(flags, from: call.process.abi.flavour)))
         let follow = hostFlags & Int(O_NOFOLLOW) == 0
-        switch call.lookUp(path, follow: follow) {
+        switch call.lookUp(path, in: Int32(truncatingIfNeeded: directory), follow: follow) {
         case .generated(let file) where hostFlags & (Int(O_ACCMODE) | pathOnly) == Int(O_RDONLY):
             return call.openGenerated(file, flags: hostFlags)
         case .replaced(let replacement):
@@ -125,7 +131,7 @@ enum FileCalls {
             base.storeBytes(of: flags, as: UInt64.self)
             let resolve = base.load(fromByteOffset: 16, as: UInt64.self)
             // A lookup confined to a directory means what the host says.
-            if resolve == 0, case .generated(let file) = call.lookUp(call[1], follow: true) {
+            if resolve == 0, case .generated(let file) = call.lookUp(call[1], in: call.int(0), follow: true) {
                 return call.openGenerated(file, flags: Int(truncatingIfNeeded: flags))
             }
             return call.host(.waits, SYS_openat2, Int(call.int(0)), call.pointer(at: 1), Int(bitPattern: base), 24)
@@ -165,7 +171,7 @@ enum FileCalls {
     }
 
     private static func statAt(_ call: SystemCall) -> SystemCallResult {
-        call.withPath(call[1], follow: call[3] & 0x100 == 0) { path in
+        call.withPath(call[1], in: call.int(0), follow: call[3] & 0x100 == 0) { path in
             call.withOutput(.stat, call[2]) { buffer in
                 // The null pointer must reach the kernel as a bad address even where a copy would stand for it.
                 .value(call.host(SYS_newfstatat, Int(call.int(0)), path, buffer, Int(call.int(3))))
@@ -174,7 +180,7 @@ enum FileCalls {
     }
 
     private static func statExtended(_ call: SystemCall) -> SystemCallResult {
-        call.withPath(call[1], follow: call[2] & 0x100 == 0) { path in
+        call.withPath(call[1], in: call.int(0), follow: call[2] & 0x100 == 0) { path in
             call.withOutput(.statx, call[4]) { buffer in
                 .value(call.host(SYS_statx, Int(call.int(0)), path, Int(call.int(2)), Int(UInt32(truncatingIfNeeded: call[3])),
                                  buffer))

@@ -1,8 +1,10 @@
 import CHost
 import Glibc
 
-/// `ioctl(2)`: one row a request, in `IoctlRequests.swift`. The argument of a request without a row cannot be known,
-/// so it is answered as by a device that does not have it: ENOTTY.
+/// `ioctl(2)`: one row a request, in `IoctlRequests.swift`. A request without a row is passed on as it is for a guest
+/// whose words, byte order and addresses are the host's: its structures are, too (loop, FUSE, TUN and TAP, RTC, DRM,
+/// file systems, …). For other guests its argument cannot be known, and it is answered as by a device that does not have
+/// it: ENOTTY. So are the requests that would make a host processor run guest code.
 enum IoctlCalls {
     /// What a request's argument is.
     enum Argument: Sendable {
@@ -43,13 +45,19 @@ enum IoctlCalls {
         return table
     }()
 
+    /// Types of requests that are not passed on: KVM's, whose processors are the host's.
+    private static let refusedTypes: Set<UInt8> = [0xae]
+
     private static func run(_ call: SystemCall) -> SystemCallResult {
         let number = UInt32(truncatingIfNeeded: call[1])
         let fd = Int(call.int(0))
         guard let request = requests[number] else {
             // A closed descriptor is reported before an unknown request.
             let valid = call.host(SYS_fcntl, fd, Int(F_GETFD))
-            return valid < 0 ? .value(valid) : .error(ENOTTY)
+            guard valid >= 0, call.hasHostMemory, !refusedTypes.contains(UInt8(truncatingIfNeeded: number >> 8)) else {
+                return valid < 0 ? .value(valid) : .error(ENOTTY)
+            }
+            return call.host(.waits, SYS_ioctl, fd, Int(number), call.pointer(at: 2))
         }
         let waiting: Waiting = request.waits ? .waits : .never
         func perform(_ value: Int) -> SystemCallResult { call.host(waiting, SYS_ioctl, fd, Int(number), value) }

@@ -47,8 +47,9 @@ enum PollingCalls {
         .host("inotify_init", SYS_inotify_init, []),
         .host("inotify_add_watch", SYS_inotify_add_watch, [.fd, .path, .flags(.inotifyMask)]),
         .host("inotify_rm_watch", SYS_inotify_rm_watch, [.fd, .int]),
-        .refused("fanotify_init", ENOSYS, [.hex, .hex]),
-        .refused("fanotify_mark", ENOSYS, [.fd, .hex, .hex, .dirfd, .path]),
+        .host("fanotify_init", SYS_fanotify_init, [.hex, .flags(.open)]),
+        // The mask is one 64-bit register: 32-bit guests would need two.
+        .hostUnconverted("fanotify_mark", SYS_fanotify_mark, [.fd, .hex, .hex, .dirfd, .path]),
     ]
 
     private static func poll(_ call: SystemCall, time: StructLayout) -> SystemCallResult {

@@ -6,7 +6,7 @@ import Glibc
 enum ProcessControl {
     static let calls: [SystemCallDescription] = [
         SystemCallDescription("prctl", [.flags(.processControl), .hex, .hex, .hex, .hex], run),
-        .refused("arch_prctl", EINVAL, [.int, .pointer]),
+        .refused("arch_prctl", EINVAL, [.int, .pointer], because: "its options are of x86"),
     ]
 
     private static func run(_ call: SystemCall) -> SystemCallResult {
