@@ -21,7 +21,7 @@ full= native= list= bless= emulator="$REPO/.build/release/apus exec" wanted=()
 while [ $# -gt 0 ]; do case $1 in
     --full) full=1;; --native) native=1;; --list) list=1;; --bless) bless=1;;
     --emulator) emulator=${2:?}; shift;;
-    -*) sed -n 2,17p "$0"; exit 2;;
+    -*) sed -n 2,15p "$0"; exit 2;;
     *) wanted+=("$1");; esac; shift; done
 
 architecture=riscv64; [ -z "$native" ] || architecture=amd64
