@@ -15,13 +15,13 @@ import Translation
 public final class X64Engine: Engine, @unchecked Sendable {
     public let guest: any Guest
     private let source: any CodeSource
-    private let options: EngineOptions
+    let options: EngineOptions
     private let registers: HostRegisters
-    private let mapping: DoubleMapping
+    let mapping: DoubleMapping
     private let trampolines: Trampolines
     private let halves: UnsafeMutablePointer<BlockTable>
     private let lowering: UnsafeMutablePointer<Lowering>
-    private let translator: TraceTranslator
+    let translator: TraceTranslator
     private let simplify: UnsafeMutablePointer<Simplify>
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let enter: @convention(c) (UnsafeMutableRawPointer, UInt64) -> UInt64
@@ -298,7 +298,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
     /// Where the keys of a half's indirect branches begin, as an offset into the code buffer.
     private func siteKeys(_ half: Int) -> Int { firstByte + (half + 1) * halfBytes - siteCapacity * 8 }
 
-    private var table: UnsafeMutablePointer<BlockTable> { halves + Int(generation & 1) }
+    var table: UnsafeMutablePointer<BlockTable> { halves + Int(generation & 1) }
 
     private func executableAddress(of block: Int) -> UInt64 {
         UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(table.pointee.blocks.base[block].hostStart)
@@ -570,55 +570,4 @@ public final class X64Engine: Engine, @unchecked Sendable {
         defer { pthread_mutex_unlock(lock) }
         return counters
     }
-
-    // MARK: logging
-
-    private func log(_ vcpu: VCPU, _ log: TranslationLog) {
-        if log.items.contains(.exec) { log.write("Trace \(hex(vcpu.pc)) [context \(hex(vcpu.context))]\n") }
-        if log.items.contains(.cpu) { log.write(guest.describeState(of: vcpu)) }
-    }
-
-    private func logTrace(_ log: TranslationLog, _ pc: UInt64) {
-        if log.items.contains(.inAsm) {
-            var text = "IN: \(hex(pc))\n"
-            var done = 0
-            for range in translator.ranges {
-                var address = range.start
-                while address &- range.start < UInt64(truncatingIfNeeded: range.length), done < translator.bytes.count,
-                      let base = translator.bytes.baseAddress {
-                    let window = CodeWindow(bytes: base + done, count: translator.bytes.count - done)
-                    let line = guest.disassemble(window, at: address)
-                    guard line.length > 0 else { break }
-                    text += "\(hex(address)):  \(line.text)\n"
-                    address &+= UInt64(truncatingIfNeeded: line.length)
-                    done += line.length
-                }
-            }
-            log.write(text + "\n")
-        }
-        if log.items.contains(.op) { log.write("OP:\n" + IRPrinter.text(of: translator.arena.pointee) + "\n") }
-    }
-
-    private func logHostCode(_ log: TranslationLog, _ record: BlockRecord) {
-        var text = "OUT: [size=\(record.hostEnd - record.hostStart)]\n"
-        let base = mapping.executable + Int(record.hostStart)
-        var offset = 0
-        for index in 0 ..< Int(record.boundaryCount) {
-            let boundary = table.pointee.boundaries.base[Int(record.firstBoundary) + index]
-            let isLast = index + 1 == Int(record.boundaryCount)
-            let end = isLast ? Int(record.hostEnd - record.hostStart) : Int(table.pointee.boundaries.base[Int(record.firstBoundary) + index + 1].offset)
-            text += "  -- guest addr \(hex(record.pc &+ UInt64(bitPattern: Int64(boundary.pcDelta))))\n"
-            offset = Int(boundary.offset)
-            var line = "\(hex(UInt64(UInt(bitPattern: base + offset)))): "
-            while offset < end {
-                let byte = base.load(fromByteOffset: offset, as: UInt8.self)
-                line += (byte < 16 ? "0" : "") + String(byte, radix: 16) + " "
-                offset += 1
-            }
-            text += line + "\n"
-        }
-        log.write(text + "\n")
-    }
-
-    private func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
 }
