@@ -157,3 +157,7 @@ void apus_http_close(void *handle);
 int apus_http_length(void *handle, int64_t *length, int *ranges, char *text, long *status);
 /// Reads count (> 0) bytes; *received may be fewer.
 int apus_http_read(void *handle, uint64_t offset, void *buffer, size_t count, size_t *received, char *text, long *status);
+
+// MARK: The heap (Heap.c)
+/// If the address space is limited: keeps `bytes` of it for malloc. Pages are touched only when they are used.
+void apus_reserve_heap(size_t bytes);

@@ -16,6 +16,7 @@ public enum UserMode {
         try launch.resolveScripts(paths)
         let guest = try launch.chooseGuest(guests, only: only)
         let abi = try guest.makeABI(options.cpu)
+        apus_reserve_heap(4 << 20)
         let memory = GuestMemory(layout: try addressLayout(options, guest.model), base: options.guestBase ?? 0)
         let image = try launch.load(into: memory, abi: abi, options: options, paths: paths)
         let debugging = options.debugger != nil || options.inheritedSession != nil ? DebuggerTools() : nil
