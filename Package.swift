@@ -9,7 +9,7 @@ let package = Package(
     targets: [
         .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
         .target(name: "Host", dependencies: ["CHost"]),
-        .target(name: "Core", dependencies: ["Host"]),
+        .target(name: "Core", dependencies: ["Host", "CHost"]),
         // Debian's libraries, from their static archives: a shared library more would slow every program start.
         .systemLibrary(name: "CCompression"),
         .systemLibrary(name: "CNettle"),
@@ -23,12 +23,12 @@ let package = Package(
         .target(name: "IR"),
         .target(name: "SoftFloat"),
         .target(name: "IRPasses", dependencies: ["IR"]),
-        .target(name: "Translation", dependencies: ["IR", "IRPasses", "Host", "CHost"]),
+        .target(name: "Translation", dependencies: ["IR", "IRPasses", "Core", "Host", "CHost"]),
         .target(name: "Interpreter", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
                 path: "Sources/Backends/Interpreter"),
         .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Host", "CHost"],
                 path: "Sources/Backends/X64"),
-        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "CHost"], path: "Sources/Guests/RISCV"),
+        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "Core", "CHost"], path: "Sources/Guests/RISCV"),
         .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
         .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats"]),

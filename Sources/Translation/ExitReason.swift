@@ -18,4 +18,8 @@ public enum ExitReason: UInt16, Sendable, CaseIterable {
     case instructionFence
     /// The processor may sleep for a short while (riscv `wrs.nto`, `pause`); pc is the next instruction.
     case idle
+    /// The processor sleeps until an interrupt is pending (riscv `wfi`); pc is the next instruction.
+    case waitForInterrupt
+    /// An exception that the guest has recorded in its own state (a virtual-instruction exception, say); pc is exact.
+    case guestException
 }

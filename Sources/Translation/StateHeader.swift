@@ -34,7 +34,10 @@ public enum StateHeader {
 
     // The rest belongs to the back end that runs the vCPU.
     public static let backend: Int32 = 256
-    public static let backendSize: Int32 = 1280
+    public static let backendSize: Int32 = 1272
+
+    /// UInt64: the `SoftMMU` of a vCPU of a machine; 0 in user mode.
+    public static let softMMU: Int32 = 1528
 
     /// The first offset free for guest state after the integer registers.
     public static let guestStart: Int32 = 1536

@@ -42,6 +42,9 @@ enum RunLoop {
             process.engine.synchronize(0..<UInt64.max)
         case .idle:
             sched_yield()
+        case .waitForInterrupt, .guestException:
+            // Only machines have these: a program that asks for them is refused before.
+            SignalDelivery.deliverSynchronous(thread, SIGILL, 1 /* ILL_ILLOPC */, vcpu.pc)
         }
         return true
     }
