@@ -122,6 +122,23 @@ void apus_thread_set(int slot, void *value);
 /// Starts a detached host thread with a stack of the given size. 0, or an errno.
 int apus_thread_start(void *(*function)(void *), void *argument, size_t stack);
 
+// MARK: Waiting for descriptors (Events.c)
+
+struct apus_event {
+    uint64_t number;
+    uint32_t ready;
+};
+/// Bits of what a descriptor is waited for, or ready for.
+enum { APUS_READ = 1, APUS_WRITE = 2, APUS_HANG_UP = 4 };
+/// A descriptor for the calls below; negated errno.
+int apus_events_open(void);
+/// operation: 0 add, 1 change, 2 remove. 0 or negated errno.
+int apus_events_control(int events, int operation, int descriptor, uint32_t wanted, uint64_t number);
+/// Waits for at most `nanoseconds` (negative: without end). How many events there are, at most 64; negated errno.
+int apus_events_wait(int events, struct apus_event *out, int64_t nanoseconds);
+/// A counter that wakes (eventfd(2)), not blocking; negated errno.
+int apus_wake_open(void);
+
 // MARK: Before main (Start.c)
 
 /// Takes back what was put into the environment for the Swift runtime's start. Called first of all in main.
