@@ -35,6 +35,7 @@ let package = Package(
         .target(name: "Char", dependencies: ["Core", "Host"]),
         .target(name: "Firmware", dependencies: ["Core"]),
         .target(name: "Devices", dependencies: ["Firmware", "Core", "Host"]),
+        .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "Block",
         ],
