@@ -19,6 +19,7 @@ public final class VCPU: @unchecked Sendable {
         base.initializeMemory(as: UInt8.self, repeating: 0, count: size)
         state = base + StateHeader.bias
         self[UInt64.self, StateHeader.reservationAddress] = ~0
+        self[UInt64.self, StateHeader.addressMask] = layout.addressMask
     }
 
     deinit { (state - StateHeader.bias).deallocate() }

@@ -161,7 +161,8 @@ extension Execution {
     // MARK: faults
 
     private func leave(_ reason: ExitReason, _ address: UInt64) -> Bool {
-        state.storeBytes(of: address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+        let mask = state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self)
+        state.storeBytes(of: address & mask, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
         state.storeBytes(of: UInt32(reason.rawValue), toByteOffset: Int(StateHeader.exitReason), as: UInt32.self)
         return false
     }
