@@ -22,14 +22,15 @@ public final class RISCVGuest: Guest {
 
     public convenience init(model: CPUModel = .default) { self.init(model: model, isMachine: false) }
 
-    init(model: CPUModel, isMachine: Bool) {
+    /// - Parameter privileged: what a machine's harts have beyond the extensions of the model.
+    init(model: CPUModel, isMachine: Bool, privileged: Extensions = []) {
         self.model = model
         self.isMachine = isMachine
         vectors = VectorConfiguration(model)
         let hasVectors = model.extensions.contains(.zve32x)
         layout = RISCVGuest.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8,
                                         beliefOffset: hasVectors ? RISCVState.vectorMode : -1, addressMask: model.xlen.mask)
-        tree = DecodeTree(isMachine ? model.extensions.union(.privileged) : model.extensions)
+        tree = DecodeTree(isMachine ? model.extensions.union(privileged).union(.privileged) : model.extensions)
         hasCompressed = model.extensions.contains(.zca)
         // The helper table is filled while there is one thread only.
         _ = Clock.helper

@@ -85,6 +85,8 @@ public struct Extensions: OptionSet, Sendable, Hashable {
 
     /// The instructions of the privileged manual: a machine's harts have them, programs do not.
     static let privileged = Extensions(rawValue: 1 << 120)
+    public static let h = Extensions(rawValue: 1 << 121)
+    public static let svinval = Extensions(rawValue: 1 << 122)
 
     // Properties of memory and of reservation sets: this guest has them all.
     public static let zic64b = Extensions(rawValue: 1 << 100)

@@ -11,10 +11,8 @@ enum CSRAccess {
     static let helper = HelperTable.register { state, descriptor, operand, _ in
         guard let hart = Hart.of(state) else { return UInt64(ExitReason.illegalInstruction.rawValue) + 1 }
         let isWritten = descriptor & CSRAccess.written != 0
-        guard let register = ControlRegister.table[UInt16(truncatingIfNeeded: descriptor & 0xfff)], hart.privilege.rawValue >= register.privilege,
-              !(isWritten && register.isReadOnly), register.exists(hart) else {
-            return UInt64(ExitReason.illegalInstruction.rawValue) + 1
-        }
+        let (found, denial) = hart.register(UInt16(truncatingIfNeeded: descriptor & 0xfff), isWritten: isWritten)
+        guard let register = found else { return hart.deny(denial ?? .illegal) }
         let old = register.read(hart)
         state.storeBytes(of: old, toByteOffset: Int(RISCVState.readValue), as: UInt64.self)
         if isWritten, let write = register.write {
@@ -26,6 +24,18 @@ enum CSRAccess {
             }
         }
         return 0
+    }
+}
+
+extension Hart {
+    /// What a helper returns whose instruction is not allowed.
+    func deny(_ denial: AccessDenial) -> UInt64 {
+        switch denial {
+        case .illegal: return UInt64(ExitReason.illegalInstruction.rawValue) + 1
+        case .virtual:
+            record(.virtualInstruction, 0)
+            return UInt64(ExitReason.guestException.rawValue) + 1
+        }
     }
 }
 

@@ -13,7 +13,8 @@ enum PrivilegeMode: UInt64 {
 
 /// An interrupt of a hart, numbered as in `mip`.
 public enum HartInterrupt: UInt32, Sendable {
-    case supervisorSoftware = 1, machineSoftware = 3, supervisorTimer = 5, machineTimer = 7, supervisorExternal = 9
+    case supervisorSoftware = 1, virtualSoftware = 2, machineSoftware = 3, supervisorTimer = 5, virtualTimer = 6, machineTimer = 7
+    case supervisorExternal = 9, virtualExternal = 10, guestExternal = 12
     case machineExternal = 11, counterOverflow = 13
 
     var bit: UInt64 { 1 << UInt64(rawValue) }
@@ -23,7 +24,8 @@ public enum HartInterrupt: UInt32, Sendable {
 enum ExceptionCause: UInt64 {
     case misalignedFetch = 0, fetchAccess = 1, illegalInstruction = 2, breakpoint = 3, misalignedLoad = 4, loadAccess = 5
     case misalignedStore = 6, storeAccess = 7, userCall = 8, supervisorCall = 9, machineCall = 11
-    case fetchPage = 12, loadPage = 13, storePage = 15
+    case virtualSupervisorCall = 10, fetchPage = 12, loadPage = 13, storePage = 15
+    case fetchGuestPage = 20, loadGuestPage = 21, virtualInstruction = 22, storeGuestPage = 23
 }
 
 /// What a CPU model chooses of the privileged architecture.
@@ -38,9 +40,15 @@ public struct PrivilegedConfiguration: Sendable {
     public var hasSvnapot = false
     public var hasSvpbmt = false
     public var hasSvinval = false
+    public var hasHypervisor = true
+    /// GEILEN: guest external interrupts of a hart.
+    public var guestExternalInterrupts = 0
     public var hartCounters = 16
 
     public init() {}
+
+    /// The extensions that add instructions.
+    var instructions: Extensions { (hasSvinval ? .svinval : []).union(hasHypervisor ? .h : []) }
 }
 
 public final class Hart: @unchecked Sendable {
@@ -67,10 +75,10 @@ public final class Hart: @unchecked Sendable {
     var counters = [UInt64](repeating: 0, count: 32)
     var events = [UInt64](repeating: 0, count: 32)
     var pmp: PhysicalMemoryProtection
+    var hypervisor = HypervisorState()
 
     /// The exception that a walk or a helper has recorded.
-    var recordedCause = ExceptionCause.illegalInstruction
-    var recordedValue: UInt64 = 0
+    var recorded = RecordedException()
     /// What `ExitReason.guestException` stands for.
     enum Action { case exception, machineReturn, supervisorReturn }
     var action = Action.exception
@@ -78,7 +86,9 @@ public final class Hart: @unchecked Sendable {
     /// `mip`'s bits that wires and timers drive, and those that software does; both atomic.
     private let wires: UnsafeMutablePointer<UInt32>
     private let software: UnsafeMutablePointer<UInt32>
-    private var supervisorTimer: MachineTimer?
+    private var supervisorTimer: CompareTimer?, virtualTimer: CompareTimer?
+    /// `hgeip`, atomic: two words.
+    private let guestExternal: UnsafeMutablePointer<UInt32>
 
     /// - Parameter wake: makes the vCPU look at its interrupts soon; called from any thread.
     init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, wake: @escaping @Sendable () -> Void) {
@@ -90,11 +100,13 @@ public final class Hart: @unchecked Sendable {
         self.timebase = timebase
         self.wake = wake
         pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
-        wires = .allocate(capacity: 2)
-        wires.initialize(repeating: 0, count: 2)
+        wires = .allocate(capacity: 4)
+        wires.initialize(repeating: 0, count: 4)
         software = wires + 1
+        guestExternal = wires + 2
         vcpu[UInt64.self, RISCVState.hart] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
-        supervisorTimer = timebase.clock.timer { [weak self] in self?.updateSupervisorTimer() }
+        supervisorTimer = CompareTimer(timebase) { [weak self] in self?.setInterrupt(.supervisorTimer, $0) }
+        virtualTimer = CompareTimer(timebase) { [weak self] in self?.setInterrupt(.virtualTimer, $0) }
         reset()
     }
 
@@ -118,8 +130,14 @@ public final class Hart: @unchecked Sendable {
         (mcounteren, scounteren, mcountinhibit, senvcfg, mseccfg, satp) = (0, 0, 0, 0, 0, 0)
         menvcfg = (configuration.hasSvpbmt ? EnvironmentConfiguration.pageTypes : 0) | (configuration.hasSvadu ? EnvironmentConfiguration.updates : 0)
         stimecmp = .max
+        hypervisor = HypervisorState()
+        if configuration.hasHypervisor {
+            mideleg = VirtualInterrupts.delegated
+            hypervisor.vsstatus = mstatus & MStatus.uxl
+        }
         pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
         _ = apus_atomic_and_u32(software, 0)
+        updateTimers()
         updateContext()
     }
 
@@ -135,7 +153,27 @@ public final class Hart: @unchecked Sendable {
     var wireBits: UInt64 { UInt64(apus_atomic_or_u32(wires, 0)) }
     var softwareBits: UInt64 { UInt64(apus_atomic_or_u32(software, 0)) }
     /// `mip`
-    var mip: UInt64 { wireBits | softwareBits }
+    var mip: UInt64 {
+        var bits = wireBits | softwareBits
+        if configuration.guestExternalInterrupts > 0 {
+            let guests = guestInterrupts
+            if guests & hypervisor.hgeie != 0 { bits |= VirtualInterrupts.guestExternal }
+            let number = hypervisor.hstatus >> HStatus.vgeinShift & 0x3f
+            if number != 0, guests >> number & 1 != 0 { bits |= VirtualInterrupts.external }
+        }
+        return bits
+    }
+
+    /// `hgeip`
+    var guestInterrupts: UInt64 { UInt64(apus_atomic_or_u32(guestExternal, 0)) | UInt64(apus_atomic_or_u32(guestExternal + 1, 0)) << 32 }
+
+    /// The level of the wire of guest external interrupt `number` (1 to GEILEN). From any thread.
+    public func setGuestInterrupt(_ number: Int, _ isHigh: Bool) {
+        guard number >= 1, number <= min(configuration.guestExternalInterrupts, 63) else { return }
+        let cell = guestExternal + number / 32, bit = UInt32(1) << UInt32(number % 32)
+        let old = isHigh ? apus_atomic_or_u32(cell, bit) : apus_atomic_and_u32(cell, ~bit)
+        if isHigh, old & bit == 0 { wake() }
+    }
 
     /// Replaces the bits of `mask` that software drives.
     func setSoftwareBits(_ mask: UInt64, _ value: UInt64) {
@@ -151,132 +189,19 @@ public final class Hart: @unchecked Sendable {
     }
 
     var usesStimecmp: Bool { configuration.hasSstc && menvcfg & EnvironmentConfiguration.supervisorTimer != 0 }
+    var usesVirtualTimer: Bool { usesStimecmp && configuration.hasHypervisor && hypervisor.henvcfg & EnvironmentConfiguration.supervisorTimer != 0 }
 
-    /// Compares `stimecmp` with the time. From any thread.
-    func updateSupervisorTimer() {
-        guard usesStimecmp else { return }
-        let isDue = timebase.ticks >= stimecmp
-        setInterrupt(.supervisorTimer, isDue)
-        if isDue { supervisorTimer?.cancel() } else { supervisorTimer?.arm(at: timebase.time(ofTicks: stimecmp)) }
+    /// Something that the comparators of `stimecmp` and `vstimecmp` go by has changed.
+    func updateTimers() {
+        supervisorTimer?.set(isEnabled: usesStimecmp, compare: stimecmp)
+        virtualTimer?.set(isEnabled: usesVirtualTimer, compare: hypervisor.vstimecmp, delta: hypervisor.htimedelta)
     }
 
-    /// `stimecmp` is not used any more.
-    func stopSupervisorTimer() {
-        supervisorTimer?.cancel()
-        setInterrupt(.supervisorTimer, false)
-    }
+    /// `time` as the current mode reads it.
+    var time: UInt64 { timebase.ticks &+ (hypervisor.isVirtual ? hypervisor.htimedelta : 0) }
 
-    /// The interrupt that would be taken now, and the mode it is taken in.
-    func pendingInterrupt() -> (number: UInt64, mode: PrivilegeMode)? {
-        let pending = mip & mie
-        guard pending != 0 else { return nil }
-        if privilege != .machine || mstatus & MStatus.mie != 0, let number = Self.first(pending & ~mideleg) { return (number, .machine) }
-        if privilege == .user || privilege == .supervisor && mstatus & MStatus.sie != 0, let number = Self.first(pending & mideleg) {
-            return (number, .supervisor)
-        }
-        return nil
-    }
-
-    /// By "Machine Interrupt Registers": external before software before timer, machine before supervisor.
-    private static func first(_ pending: UInt64) -> UInt64? {
-        for number: UInt64 in [11, 3, 7, 9, 1, 5, 13] where pending & 1 << number != 0 { return number }
-        return nil
-    }
-
-    /// Something of what decides on interrupts has changed on this thread.
-    func noteInterrupts() { if pendingInterrupt() != nil { wake() } }
-
-    // MARK: traps
-
-    /// Takes a trap: `cause` has the top bit set for interrupts, `isDelegable` decides by the matching delegation register.
-    func trap(_ number: UInt64, isInterrupt: Bool, value: UInt64) {
-        let delegation = isInterrupt ? mideleg : medeleg
-        let toSupervisor = privilege != .machine && number < 64 && delegation & 1 << number != 0
-        let cause = number | (isInterrupt ? 1 << UInt64(xlen.bits - 1) : 0)
-        let pc = vcpu.pc & xlen.mask
-        let vector: UInt64
-        if toSupervisor {
-            (sepc, scause, stval) = (pc, cause, value & xlen.mask)
-            mstatus = mstatus & ~(MStatus.spie | MStatus.spp) | (mstatus & MStatus.sie != 0 ? MStatus.spie : 0)
-                | (privilege == .supervisor ? MStatus.spp : 0)
-            mstatus &= ~MStatus.sie
-            privilege = .supervisor
-            vector = stvec
-        } else {
-            (mepc, mcause, mtval) = (pc, cause, value & xlen.mask)
-            mstatus = mstatus & ~(MStatus.mpie | MStatus.mpp) | (mstatus & MStatus.mie != 0 ? MStatus.mpie : 0) | privilege.rawValue << MStatus.mppShift
-            mstatus &= ~MStatus.mie
-            privilege = .machine
-            vector = mtvec
-        }
-        vcpu.pc = ((vector & ~3) &+ (isInterrupt && vector & 3 == 1 ? 4 * number : 0)) & xlen.mask
-        updateContext()
-    }
-
-    /// MRET and SRET.
-    func returnFrom(_ mode: PrivilegeMode) {
-        if mode == .machine {
-            privilege = PrivilegeMode(rawValue: mstatus >> MStatus.mppShift & 3) ?? .user
-            mstatus = mstatus & ~MStatus.mie | (mstatus & MStatus.mpie != 0 ? MStatus.mie : 0) | MStatus.mpie
-            mstatus = mstatus & ~MStatus.mpp | (configuration.hasUser ? 0 : PrivilegeMode.machine.rawValue << MStatus.mppShift)
-            vcpu.pc = mepc & pcMask
-        } else {
-            privilege = mstatus & MStatus.spp != 0 ? .supervisor : .user
-            mstatus = mstatus & ~MStatus.sie | (mstatus & MStatus.spie != 0 ? MStatus.sie : 0) | MStatus.spie
-            mstatus &= ~MStatus.spp
-            vcpu.pc = sepc & pcMask
-        }
-        if privilege != .machine { mstatus &= ~MStatus.mprv }
-        updateContext()
-        noteInterrupts()
-    }
-
-    var pcMask: UInt64 { extensions.contains(.zca) ? ~1 : ~3 }
-
-    // MARK: the translation context
-
-    /// Puts what code generation depends on into the context: see `MachineContext`.
-    func updateContext() {
-        var context = vcpu.context & MachineContext.unprivileged
-        context |= privilege.rawValue << MachineContext.privilegeShift
-        context |= UInt64(dataIndex) << MachineContext.indexShift
-        context |= MachineContext.unitState(mstatus >> MStatus.fsShift & 3) << MachineContext.floatShift
-        context |= MachineContext.unitState(mstatus >> MStatus.vsShift & 3) << MachineContext.vectorShift
-        vcpu.context = context
-    }
-
-    /// The MMU index of loads and stores.
-    var dataIndex: Int {
-        var mode = privilege
-        if mode == .machine, mstatus & MStatus.mprv != 0 { mode = PrivilegeMode(rawValue: mstatus >> MStatus.mppShift & 3) ?? .user }
-        switch mode {
-        case .user: return MMUIndex.user
-        case .supervisor: return mstatus & MStatus.sum != 0 ? MMUIndex.supervisorUser : MMUIndex.supervisor
-        case .machine: return MMUIndex.machine
-        }
-    }
-}
-
-/// The MMU indices of RISC-V harts.
-enum MMUIndex {
-    static let user = 0, supervisor = 1
-    /// Supervisor mode with `SUM`.
-    static let supervisorUser = 2
-    static let machine = 3
-    static let count = 4
-    /// All that `satp` translates.
-    static let translated: UInt16 = 0b0111
-}
-
-/// The bits of the translation context that a machine adds to `frm` and the state of `jvt`.
-enum MachineContext {
-    static let unprivileged: UInt64 = 0xffff
-    static let privilegeShift: UInt64 = 16, indexShift: UInt64 = 18
-    /// Two bits each: 0 the unit is off, 1 it is on, 2 its state is dirty.
-    static let floatShift: UInt64 = 22, vectorShift: UInt64 = 24
-
-    /// From a status field.
-    static func unitState(_ field: UInt64) -> UInt64 { field == 0 ? 0 : field == 3 ? 2 : 1 }
+    /// Makes the vCPU look at its interrupts soon.
+    func wakeUp() { wake() }
 }
 
 extension RISCVState {

@@ -15,8 +15,9 @@ public final class RISCVMachineGuest: SystemGuest {
         var configuration = configuration
         if model.xlen == .rv32 { configuration.addressBits = min(configuration.addressBits, 32) }
         self.configuration = configuration
-        base = RISCVGuest(model: model, isMachine: true)
+        base = RISCVGuest(model: model, isMachine: true, privileged: configuration.instructions)
         _ = (CSRAccess.helper, SystemInstructions.perform, SystemInstructions.markDirty)
+        _ = (HypervisorAccess.load, HypervisorAccess.store)
     }
 
     public var model: CPUModel { base.model }
@@ -60,8 +61,8 @@ public final class RISCVMachineGuest: SystemGuest {
 
     public func fetchIndex(context: UInt64) -> Int {
         switch context >> MachineContext.privilegeShift & 3 {
-        case 0: MMUIndex.user
-        case 1: MMUIndex.supervisor
+        case 0: context & MachineContext.virtual != 0 ? MMUIndex.user + MMUIndex.virtual : MMUIndex.user
+        case 1: context & MachineContext.virtual != 0 ? MMUIndex.supervisor + MMUIndex.virtual : MMUIndex.supervisor
         default: MMUIndex.machine
         }
     }
@@ -71,30 +72,45 @@ public final class RISCVMachineGuest: SystemGuest {
     }
 
     public func recordBusError(_ address: UInt64, _ kind: AccessKind, mmuIndex: Int, of vcpu: VCPU) {
-        Hart.of(vcpu.state)?.accessFault(address, kind)
+        Hart.of(vcpu.state)?.busError(address, kind, index: mmuIndex)
     }
 
     public func deliver(_ reason: ExitReason, to vcpu: VCPU) {
         guard let hart = Hart.of(vcpu.state) else { return }
+        let isVirtual = hart.hypervisor.isVirtual
         switch reason {
         case .systemCall:
-            let cause: ExceptionCause = hart.privilege == .user ? .userCall : hart.privilege == .supervisor ? .supervisorCall : .machineCall
-            hart.trap(cause.rawValue, isInterrupt: false, value: 0)
-        case .breakpoint: hart.trap(ExceptionCause.breakpoint.rawValue, isInterrupt: false, value: vcpu.pc)
-        case .illegalInstruction: hart.trap(ExceptionCause.illegalInstruction.rawValue, isInterrupt: false, value: encoding(at: vcpu.pc, hart))
+            hart.trap(RecordedException(cause: hart.privilege == .user ? .userCall : hart.privilege == .machine ? .machineCall
+                : isVirtual ? .virtualSupervisorCall : .supervisorCall))
+        case .breakpoint: hart.trap(RecordedException(cause: .breakpoint, value: vcpu.pc, isGuest: isVirtual))
+        case .illegalInstruction: hart.trap(RecordedException(cause: .illegalInstruction, value: encoding(at: vcpu.pc, hart)))
         case .misaligned:
             let isStore = vcpu[UInt32.self, StateHeader.faultCode] == UInt32(AccessKind.store.rawValue)
-            hart.trap((isStore ? ExceptionCause.misalignedStore : .misalignedLoad).rawValue, isInterrupt: false,
-                      value: vcpu[UInt64.self, StateHeader.faultAddress])
-        case .memoryFault, .fetchFault: hart.trap(hart.recordedCause.rawValue, isInterrupt: false, value: hart.recordedValue)
+            hart.trap(RecordedException(cause: isStore ? .misalignedStore : .misalignedLoad, value: vcpu[UInt64.self, StateHeader.faultAddress],
+                                        isGuest: MMUIndex.isVirtual(hart.dataIndex)))
+        case .memoryFault: hart.trap(named(hart.recorded, hart))
+        case .fetchFault: hart.trap(hart.recorded)
         case .guestException:
             switch hart.action {
-            case .exception: hart.trap(hart.recordedCause.rawValue, isInterrupt: false, value: hart.recordedValue)
-            case .machineReturn: hart.returnFrom(.machine)
-            case .supervisorReturn: hart.returnFrom(.supervisor)
+            case .exception:
+                var exception = hart.recorded
+                if exception.cause == .virtualInstruction { exception.value = encoding(at: vcpu.pc, hart) }
+                hart.trap(exception)
+            case .machineReturn: hart.returnFromMachine()
+            case .supervisorReturn: hart.returnFromSupervisor()
             }
         case .interrupted, .instructionFence, .idle, .waitForInterrupt: break
         }
+    }
+
+    /// The exception of a data access with the instruction that made it, as `mtinst` and `htinst` show it.
+    private func named(_ exception: RecordedException, _ hart: Hart) -> RecordedException {
+        guard hart.configuration.hasHypervisor, exception.instruction == nil else { return exception }
+        var exception = exception
+        exception.instruction = TransformedInstruction.of(UInt32(truncatingIfNeeded: encoding(at: hart.vcpu.pc, hart)), xlen: hart.xlen) { register in
+            register == 0 ? 0 : hart.vcpu[UInt64.self, RISCVState.integer(register)]
+        } fault: { exception.value }
+        return exception
     }
 
     /// The instruction that the trap is about.
@@ -108,9 +124,7 @@ public final class RISCVMachineGuest: SystemGuest {
     }
 
     public func takeInterrupt(_ vcpu: VCPU) -> Bool {
-        guard let hart = Hart.of(vcpu.state), let (number, _) = hart.pendingInterrupt() else { return false }
-        hart.trap(number, isInterrupt: true, value: 0)
-        return true
+        Hart.of(vcpu.state)?.takeInterrupt() ?? false
     }
 
     public func hasWakeUp(_ vcpu: VCPU) -> Bool {

@@ -6,6 +6,8 @@ enum MStatus {
     static let vsShift: UInt64 = 9, vs: UInt64 = 3 << 9, fsShift: UInt64 = 13, fs: UInt64 = 3 << 13, xs: UInt64 = 3 << 15
     static let mprv: UInt64 = 1 << 17, sum: UInt64 = 1 << 18, mxr: UInt64 = 1 << 19
     static let tvm: UInt64 = 1 << 20, tw: UInt64 = 1 << 21, tsr: UInt64 = 1 << 22
+    /// GVA and MPV of the hypervisor extension; RV32 shows them in `mstatush`.
+    static let gva: UInt64 = 1 << 38, mpv: UInt64 = 1 << 39
     static let uxl: UInt64 = 3 << 32, sxl: UInt64 = 3 << 34
 
     /// What `sstatus` shows of it, but for SD.
