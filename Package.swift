@@ -33,7 +33,10 @@ let package = Package(
         .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
         .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats"]),
-        .target(name: "Devices", dependencies: ["Core", "Host"]),
+        .target(name: "Char", dependencies: ["Core", "Host"]),
+        .target(name: "Firmware", dependencies: ["Core"]),
+        .target(name: "Devices", dependencies: ["Firmware", "Core", "Host"]),
+        .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "Block",
         ],

@@ -21,6 +21,7 @@ public final class VCPU: @unchecked Sendable {
         base.initializeMemory(as: UInt8.self, repeating: 0, count: size)
         state = base + before
         self[UInt64.self, StateHeader.reservationAddress] = ~0
+        self[UInt64.self, StateHeader.addressMask] = layout.addressMask
     }
 
     deinit { (state - before).deallocate() }

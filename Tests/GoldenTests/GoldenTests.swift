@@ -40,7 +40,7 @@ private final class Pipeline {
 
     init() throws {
         // With everything that the snippets use; without zama16b, so that the checks of alignment are seen.
-        let guest = RISCV64(model: try CPUModel(parsing: "max,zama16b=off"))
+        let guest = RISCVGuest(model: try CPUModel(parsing: "max,zama16b=off"))
         translator = TraceTranslator(guest: guest, source: code, options: EngineOptions())
         lowering = StandaloneLowering(guest.layout)
         simplify = Simplify(capacity: translator.arena.pointee.capacity)

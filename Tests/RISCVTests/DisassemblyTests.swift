@@ -43,7 +43,7 @@ private struct Binutils {
             }
         }
 
-        let guest = try RISCV64(model: CPUModel(parsing: "max"))
+        let guest = try RISCVGuest(model: CPUModel(parsing: "max"))
         var generator = SplitMix(state: 3)
         var text = ".option norelax\n", expected: [(pc: UInt64, bits: UInt32, text: String)] = []
         var pc: UInt64 = 0

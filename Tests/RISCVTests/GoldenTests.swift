@@ -12,7 +12,7 @@ import Translation
 
     /// Assembler text and IR of every instruction, and whether the verifier accepts it.
     private func text() throws -> (text: String, invalid: [String]) {
-        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCV64(model: try CPUModel(parsing: $0))) })
+        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCVGuest(model: try CPUModel(parsing: $0))) })
         var arena = OpArena(capacity: 256), text = "", invalid: [String] = []
         defer { arena.deallocate() }
         for entry in InstructionCatalogue.entries {

@@ -32,7 +32,7 @@ struct SplitMix: RandomNumberGenerator {
     }
 
     @Test func encodingsDecodeToTheirOwnEntry() throws {
-        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCV64(model: try CPUModel(parsing: $0))) })
+        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCVGuest(model: try CPUModel(parsing: $0))) })
         var generator = SplitMix(state: 1)
         var wrong: [String] = []
         for entry in InstructionCatalogue.entries {
@@ -53,7 +53,7 @@ struct SplitMix: RandomNumberGenerator {
     }
 
     @Test func disabledExtensionsAreNotDecoded() throws {
-        let guest = try RISCV64(model: CPUModel(parsing: "rv64i"))
+        let guest = try RISCVGuest(model: CPUModel(parsing: "rv64i"))
         var generator = SplitMix(state: 2)
         var wrong: [String] = []
         for entry in InstructionCatalogue.entries where !entry.extensions.isEmpty {
@@ -65,7 +65,7 @@ struct SplitMix: RandomNumberGenerator {
     }
 
     @Test func reservedEncodings() throws {
-        let guest = try RISCV64(model: CPUModel(parsing: "max"))
+        let guest = try RISCVGuest(model: CPUModel(parsing: "max"))
         let reserved: [(UInt32, String)] = [
             (0x0000, "all zero"), (0xffff_ffff, "all one"), (0x0008, "c.addi4spn with 0"), (0x4002, "c.lwsp to x0"),
             (0x6002, "c.ldsp to x0"), (0x8002, "c.jr x0"), (0x6101, "c.addi16sp with 0"), (0x6201, "c.lui with 0"),

@@ -16,7 +16,7 @@ import X64
 final class BareGuest: SystemGuest {
     struct Mapping: Sendable { var physical: UInt64; var rights: AccessRights }
 
-    let riscv = RISCV64()
+    let riscv = RISCVGuest()
     /// Virtual page to physical page; nil: paging is off.
     let pages = Locked<[UInt64: Mapping]?>(nil)
     let traps = Locked<[(reason: ExitReason, pc: UInt64, address: UInt64)]>([])

@@ -12,12 +12,14 @@ extension Execution {
         UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: address &+ memoryBase))
     }
 
+    private var addressMask: UInt64 { state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self) }
+
     @inline(__always)
     func load(_ op: UnsafePointer<Op>, _ out: UnsafeMutablePointer<UInt64>) -> Bool {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a) &+ op.pointee.imm
         guard isAllowed(address, access) else { return misaligned(address) }
-        if let machine { return load(machine._withUnsafeGuaranteedRef { $0 }, address, access, op.pointee.type, out) }
+        if let machine { return load(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, op.pointee.type, out) }
         var failed: Int32 = 0
         let bytes = access.bytes
         if bytes > 8 { return loadWide(address, out) }
@@ -33,7 +35,7 @@ extension Execution {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a) &+ op.pointee.imm
         guard isAllowed(address, access) else { return misaligned(address, .store) }
-        if let machine { return store(machine._withUnsafeGuaranteedRef { $0 }, address, access, values + (Int(op.pointee.b) &<< 1)) }
+        if let machine { return store(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, values + (Int(op.pointee.b) &<< 1)) }
         let bytes = access.bytes
         if bytes > 8 { return storeWide(address, values + (Int(op.pointee.b) &<< 1)) }
         if access.atomic { order() }
@@ -48,7 +50,7 @@ extension Execution {
         guard isAllowed(address, access) else { return misaligned(address, .store) }
         guard let operation = AtomicOperation(rawValue: op.pointee.imm & 0xff) else { return true }
         if let machine {
-            return update(machine._withUnsafeGuaranteedRef { $0 }, address, access, op.pointee.type, out) {
+            return update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, op.pointee.type, out) {
                 Self.combine(operation, $0, operand, access)
             }
         }
@@ -80,7 +82,7 @@ extension Execution {
         guard isAllowed(address, access) else { return misaligned(address, .store) }
         if let machine {
             let unused = UInt64(truncatingIfNeeded: 64 &- access.bytes &* 8), wanted = value(op.pointee.b) &<< unused, new = value(op.pointee.c)
-            return update(machine._withUnsafeGuaranteedRef { $0 }, address, access, op.pointee.type, out) { $0 &<< unused == wanted ? new : nil }
+            return update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, op.pointee.type, out) { $0 &<< unused == wanted ? new : nil }
         }
         var expected = memoryImage(value(op.pointee.b), access)
         let new = memoryImage(value(op.pointee.c), access)
@@ -102,7 +104,7 @@ extension Execution {
             let unused = UInt64(truncatingIfNeeded: 64 &- access.bytes &* 8), new = value(op.pointee.b)
             var old: UInt64 = 0
             let done = withUnsafeMutablePointer(to: &old) { out in
-                update(machine._withUnsafeGuaranteedRef { $0 }, address, access, .i64, out) { reserved && $0 &<< unused == value64 &<< unused ? new : nil }
+                update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, .i64, out) { reserved && $0 &<< unused == value64 &<< unused ? new : nil }
             }
             guard done else { return false }
             state.storeBytes(of: ~0, toByteOffset: Int(StateHeader.reservationAddress), as: UInt64.self)
@@ -183,7 +185,8 @@ extension Execution {
     // MARK: faults
 
     func leave(_ reason: ExitReason, _ address: UInt64) -> Bool {
-        state.storeBytes(of: address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+        let mask = state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self)
+        state.storeBytes(of: address & mask, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
         state.storeBytes(of: UInt32(reason.rawValue), toByteOffset: Int(StateHeader.exitReason), as: UInt32.self)
         return false
     }

@@ -211,7 +211,12 @@ struct Execution {
         let value = value(op.pointee.a)
         switch op.pointee.type.bytes {
         case 8: field.storeBytes(of: value, as: UInt64.self)
-        case 4: field.storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
+        case 4:
+            if SlotMap.isRegister(op.pointee.offset, op.pointee.type) {
+                field.storeBytes(of: value, as: UInt64.self)
+            } else {
+                field.storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
+            }
         case 2: field.storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
         case 1: field.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
         default:

@@ -37,6 +37,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     public unowned let vcpu: VCPU
     public let guest: any SystemGuest
     public let memory: AddressSpace
+    private let addressMask: UInt64
     private let tables: SoftTLBMemory
     private var code = FetchCache()
     /// Memory that entries may lead to.
@@ -53,6 +54,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         self.vcpu = vcpu
         self.guest = guest
         self.memory = memory
+        addressMask = vcpu.layout.addressMask
         tables = SoftTLBMemory(vcpu.state)
         flushWish = .allocate(capacity: 1)
         flushWish.initialize(to: 0)
@@ -201,7 +203,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         guard inside &+ UInt64(bytes) <= RAMBlock.pageBytes else {
             var value: UInt64 = 0
             for index in 0 ..< UInt64(bytes) {
-                guard let byte = load(address &+ index, bytes: 1, mmuIndex: mmuIndex, kind: kind) else { return nil }
+                guard let byte = load((address &+ index) & addressMask, bytes: 1, mmuIndex: mmuIndex, kind: kind) else { return nil }
                 value |= byte &<< (index * 8)
             }
             return value
@@ -227,11 +229,11 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         let inside = address & (RAMBlock.pageBytes - 1)
         guard inside &+ UInt64(bytes) <= RAMBlock.pageBytes else {
             // Both pages must be there before anything is stored.
-            for end in [address, address &+ UInt64(bytes - 1)] {
+            for end in [address, (address &+ UInt64(bytes - 1)) & addressMask] {
                 guard guest.translate(end, .store, bytes: 1, mmuIndex: mmuIndex, of: vcpu, memory: memory) != nil else { return false }
             }
             for index in 0 ..< UInt64(bytes) {
-                guard store(address &+ index, value &>> (index * 8), bytes: 1, mmuIndex: mmuIndex) else { return false }
+                guard store((address &+ index) & addressMask, value &>> (index * 8), bytes: 1, mmuIndex: mmuIndex) else { return false }
             }
             return true
         }

@@ -14,7 +14,7 @@ public final class RISCV64LinuxABI: GuestABI {
 
     public init(model: CPUModel) {
         self.model = model
-        guest = RISCV64(model: model)
+        guest = RISCVGuest(model: model)
         systemCallNumbers = Self.systemCallNumbers
         image = RISCV64VDSO.image()
     }

@@ -105,7 +105,8 @@ enum FaultRecovery {
         guard let place = locate(space, pc) else { return false }
         state.storeBytes(of: place.guestPC, toByteOffset: Int(StateHeader.pc), as: UInt64.self)
         let base = state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self)
-        state.storeBytes(of: address &- base, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+        let mask = state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self)
+        state.storeBytes(of: (address &- base) & mask, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
         state.storeBytes(of: signal, toByteOffset: Int(StateHeader.faultSignal), as: Int32.self)
         // x86 reports a non-canonical address as a protection fault without an address: nothing is mapped there.
         let code = apus_si_code(info) == 128 ? 1 : apus_si_code(info)

@@ -90,6 +90,7 @@ extension Lowering {
                     a.movImmediate(.rcx, memoryBase)
                     a.alu(.sub, .b64, .rax, .rcx)
                 }
+                a.alu(.and, .b64, .rax, Self.mem(StateHeader.addressMask))
                 a.mov(.b64, Self.mem(StateHeader.faultAddress), .rax)
                 storePC(code.pc)
                 a.movImmediate(.rax, Exit.reason(.misaligned))

@@ -114,7 +114,7 @@ extension Lowering {
         let arguments = [op.a, op.b, op.c]
         for (number, ref) in arguments.enumerated() where ref >= 0 {
             let memory = Self.mem(BackendState.argument + Int32(number) * 8)
-            if let imm = immediate(ref) { a.mov(.b64, memory, imm: imm) } else { a.mov(.b64, memory, use(ref)) }
+            if let imm = wideImmediate(ref) { a.mov(.b64, memory, imm: imm) } else { a.mov(.b64, memory, use(ref)) }
         }
         places.locked = 0
         if op.aux & HelperEffects.writesState.rawValue != 0 { leaveHomes() }

@@ -42,11 +42,19 @@ extension Lowering {
         var base: GPR, offset = Int32(truncatingIfNeeded: displacement)
         if isConstant(ref) {
             base = takeInteger()
-            a.movImmediate(base, constantValue(ref) &+ displacement)
+            let sum = constantValue(ref) &+ displacement
+            a.movImmediate(base, type(ref) == .i32 ? sum & 0xFFFF_FFFF : sum)
             offset = 0
         } else {
             base = use(ref)
-            if UInt64(bitPattern: Int64(offset)) != displacement {
+            if type(ref) == .i32, displacement != 0 {
+                // Addresses of 32 bits wrap.
+                let sum = takeInteger()
+                a.lea(.b32, sum, .base(base, offset))
+                unlock(base)
+                base = sum
+                offset = 0
+            } else if UInt64(bitPattern: Int64(offset)) != displacement {
                 let sum = takeInteger()
                 a.movImmediate(sum, displacement)
                 a.alu(.add, .b64, sum, base)
@@ -122,6 +130,7 @@ enum SlowMemory {
         let kind: AccessKind = bits >> 16 == UInt32(AccessKind.store.rawValue) ? .store : .load
         let status: UInt32
         if access.aligned, address & UInt64(truncatingIfNeeded: access.bytes &- 1) != 0 {
+            // Addresses of 32 bits come without anything above them.
             state.storeBytes(of: address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
             state.storeBytes(of: UInt32(kind.rawValue), toByteOffset: Int(StateHeader.faultCode), as: UInt32.self)
             status = UInt32(ExitReason.misaligned.rawValue) + 1

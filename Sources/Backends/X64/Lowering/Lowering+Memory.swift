@@ -9,7 +9,8 @@ extension Lowering {
         let displacement = op.displacement
         if isConstant(op.a) {
             let target = takeInteger()
-            a.movImmediate(target, constantValue(op.a) &+ op.imm &+ memoryBase)
+            let sum = constantValue(op.a) &+ op.imm
+            a.movImmediate(target, (type(op.a) == .i32 ? sum & 0xffff_ffff : sum) &+ memoryBase)
             return .base(target, 0)
         }
         let base = use(op.a)

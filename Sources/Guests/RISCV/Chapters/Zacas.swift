@@ -11,10 +11,22 @@ extension Emit {
                                             MemoryAccess(bytes: bytes, signed: true, aligned: true, atomic: true))
     }
 
+    /// AMOCAS.D of RV32 on pairs of registers, which must be even.
+    mutating func compareAndSwapDouble(_ i: Instruction) {
+        guard i.rd.number & 1 == 0, i.rs2.number & 1 == 0 else { return illegal() }
+        /// The second register of a pair; that of x0 is x0.
+        func second(_ register: Register) -> Register { register == .zero ? .zero : Register(UInt32(register.number) | 1) }
+        func pair(_ register: Register) -> Value { zeroExtended(register) | zeroExtended(second(register)) << constant64(32) }
+        let old = builder.compareAndSwap(self[i.rs1], expected: pair(i.rd), new: pair(i.rs2),
+                                         MemoryAccess(bytes: 8, aligned: true, atomic: true))
+        self[i.rd] = old.low32
+        self[second(i.rd)] = old.shiftedRightUnsigned(by: constant64(32)).low32
+    }
+
     /// AMOCAS.Q on pairs of registers, which must be even: the runtime reads and writes them in the state block.
     mutating func compareAndSwapPair(_ i: Instruction) {
         guard i.rd.number & 1 == 0, i.rs2.number & 1 == 0 else { return illegal() }
-        let pairs = constant(UInt64(i.rd.number) | UInt64(i.rs2.number) &<< 8)
+        let pairs = constant64(UInt64(i.rd.number) | UInt64(i.rs2.number) &<< 8)
         _ = builder.helper(PairSwap.helper, [.readsState, .writesState, .mayExit], self[i.rs1], pairs)
     }
 }
@@ -57,8 +69,9 @@ enum PairSwap {
 extension Pattern {
     static let compareAndSwap: [Pattern] = [
         Pattern("amocas.w{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 010 ..... 0101111", .zacas) { x, i in x.compareAndSwap(i, bytes: 4) },
-        Pattern("amocas.d{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 011 ..... 0101111", .zacas) { x, i in x.compareAndSwap(i, bytes: 8) },
-        Pattern("amocas.q{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 100 ..... 0101111", .zacas) { x, i in x.compareAndSwapPair(i) },
+        Pattern("amocas.d{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 011 ..... 0101111", [.zacas, .rv64]) { x, i in x.compareAndSwap(i, bytes: 8) },
+        Pattern("amocas.d{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 011 ..... 0101111", [.zacas, .rv32]) { x, i in x.compareAndSwapDouble(i) },
+        Pattern("amocas.q{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 100 ..... 0101111", [.zacas, .rv64]) { x, i in x.compareAndSwapPair(i) },
         Pattern("amocas.b{aqrl} rd, rs2, (rs1)", "00101 .. ..... ..... 000 ..... 0101111", [.zacas, .zabha]) { x, i in
             x.compareAndSwap(i, bytes: 1)
         },

@@ -11,7 +11,7 @@ extension Emit {
 
     /// All stores are in one page: the first one faults or none does.
     func zeroCacheBlock(_ base: Register) {
-        let block = self[base] & constant(-Emit.cacheBlockBytes), zero = constant(0 as UInt64)
+        let block = self[base] & constant(-Emit.cacheBlockBytes), zero = constant64(0)
         for offset in stride(from: Int64(0), to: Emit.cacheBlockBytes, by: 8) {
             builder.store(block, offset, zero, MemoryAccess(bytes: 8))
         }

@@ -9,6 +9,8 @@ struct VectorCapability: OptionSet {
     static let element64 = VectorCapability(rawValue: 8)
     /// Conversions between f16 and f32 only.
     static let halfConversions = VectorCapability(rawValue: 16)
+    /// Addresses have 32 bits.
+    static let narrowAddresses = VectorCapability(rawValue: 32)
 }
 
 struct VectorInstruction {

@@ -7,6 +7,11 @@ import Translation
 extension VectorUnit {
     private var memoryBase: UInt64 { state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self) }
 
+    /// A sum of addresses, offsets and strides as an address.
+    private func address(_ sum: UInt64) -> UInt64 {
+        instruction.capability.contains(.narrowAddresses) ? sum & 0xffff_ffff : sum
+    }
+
     /// Notes the fault of an access of `bytes` at guest address `address`, made for element `index`.
     private mutating func fault(_ address: UInt64, _ bytes: Int, _ index: Int) {
         let fault = apus_last_fault_get().pointee
@@ -69,7 +74,7 @@ extension VectorUnit {
         var index = start
         while index < count {
             let element = UnsafeMutableRawPointer(register(vd, as: UInt8.self)) + index &<< shift
-            let address = scalar &+ UInt64(truncatingIfNeeded: index &<< shift)
+            let address = address(scalar &+ UInt64(truncatingIfNeeded: index &<< shift))
             let bytes = Swift.min((count &- index) &<< shift, 256)
             // No element is stored by halves either: where one may lie across pages, each is one access.
             if !isLoad, shift > 0, Int(truncatingIfNeeded: address & 4095) &+ bytes > 4096 {
@@ -87,7 +92,7 @@ extension VectorUnit {
             index &+= copied &>> shift
             if copied < bytes {
                 let rest = copied & (1 &<< shift &- 1)
-                return fault(address &+ UInt64(truncatingIfNeeded: copied &- rest), 1 &<< shift, index)
+                return fault(self.address(address &+ UInt64(truncatingIfNeeded: copied &- rest)), 1 &<< shift, index)
             }
         }
     }
@@ -109,10 +114,10 @@ extension VectorUnit {
                 index &+= 1
                 continue
             }
-            var address = scalar &+ (isIndexed ? offset(index) : step &* UInt64(truncatingIfNeeded: index))
+            var address = address(scalar &+ (isIndexed ? offset(index) : step &* UInt64(truncatingIfNeeded: index)))
             // A segment that a fault cuts off leaves nothing behind.
             if operation == .loadFaultFirst, let field = unreadable(address, fields, shift) {
-                return index > 0 ? shorten(to: index) : fault(address &+ UInt64(truncatingIfNeeded: field &<< shift), bytes, index)
+                return index > 0 ? shorten(to: index) : fault(self.address(address &+ UInt64(truncatingIfNeeded: field &<< shift)), bytes, index)
             }
             for field in 0 ..< fields {
                 let element = base + (field &* distance &+ index &<< shift)
@@ -120,7 +125,7 @@ extension VectorUnit {
                     return fault(address, bytes, index)
                 }
                 if WatchTable.isActive { WatchTable.note(state, address, bytes, isLoad: isLoad) }
-                address &+= UInt64(truncatingIfNeeded: bytes)
+                address = self.address(address &+ UInt64(truncatingIfNeeded: bytes))
             }
             index &+= 1
         }

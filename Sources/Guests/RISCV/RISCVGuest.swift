@@ -1,18 +1,20 @@
-// The riscv64 guest: RV64IMAFDC and the extensions of `Extensions`, by "The RISC-V Instruction Set Manual, Volume I:
-// Unprivileged Architecture". The privileged architecture is left out.
+// The riscv64 and riscv32 guests: RV64IMAFDC, RV32IMAFDC and the extensions of `Extensions`, by "The RISC-V Instruction Set
+// Manual, Volume I: Unprivileged Architecture". The privileged architecture is left out.
 
 import IR
 import Translation
 
-/// A 64-bit RISC-V CPU model as the translator sees it.
-public final class RISCV64: Guest {
+/// A RISC-V CPU model as the translator sees it.
+public final class RISCVGuest: Guest {
     public let model: CPUModel
     public let layout: StateLayout
     let tree: DecodeTree
     private let hasCompressed: Bool
     private let vectors: VectorConfiguration
 
-    public var name: String { "riscv64" }
+    /// The width of the registers.
+    public var xlen: XLEN { model.xlen }
+    public var name: String { xlen == .rv32 ? "riscv32" : "riscv64" }
     public var minimumInstructionLength: Int { 2 }
     public var maximumInstructionLength: Int { 4 }
 
@@ -20,8 +22,8 @@ public final class RISCV64: Guest {
         self.model = model
         vectors = VectorConfiguration(model)
         let hasVectors = model.extensions.contains(.zve32x)
-        layout = RISCV64.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8,
-                                     beliefOffset: hasVectors ? RISCVState.vectorMode : -1)
+        layout = RISCVGuest.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8,
+                                        beliefOffset: hasVectors ? RISCVState.vectorMode : -1, addressMask: model.xlen.mask)
         tree = DecodeTree(model.extensions)
         hasCompressed = model.extensions.contains(.zca)
         // The helper table is filled while there is one thread only.
@@ -33,6 +35,9 @@ public final class RISCV64: Guest {
         _ = Crossbar.bytes
         _ = Crossbar.nibbles
         AES.prepare()
+        _ = NarrowAES.helper
+        _ = BitShuffle.zip
+        _ = BitShuffle.unzip
         _ = (SM4.round, SM4.keySchedule)
         _ = VectorUnit.helper
         _ = VectorConfiguration.helper
@@ -40,7 +45,7 @@ public final class RISCV64: Guest {
     }
 
     public func translate(_ window: CodeWindow, at pc: UInt64, context: UInt64, into builder: Builder) -> DecodedInstruction {
-        guard let (bits, length) = RISCV64.fetch(window) else { return DecodedInstruction(length: 0, flow: .end) }
+        guard let (bits, length) = RISCVGuest.fetch(window) else { return DecodedInstruction(length: 0, flow: .end) }
         var emit = Emit(builder, pc: pc, length: length, context: context, extensions: model.extensions, vectors: vectors)
         if let pattern = tree.find(bits), hasCompressed || pc & 2 == 0 {
             let instruction = Instruction(bits)
@@ -65,10 +70,10 @@ public final class RISCV64: Guest {
     }
 
     /// The registers that compilers use most come first: stack, arguments, saved registers, return address, temporaries.
-    static func stateLayout(guestBytes: Int, beliefOffset: Int32) -> StateLayout { StateLayout(
+    static func stateLayout(guestBytes: Int, beliefOffset: Int32, addressMask: UInt64) -> StateLayout { StateLayout(
         guestBytes: guestBytes,
         hotIntegers: [2, 10, 11, 12, 13, 14, 15, 8, 9, 1, 16, 17, 18, 6, 28, 5, 7, 19, 20, 21, 29, 30, 31, 22, 23, 24, 25, 26, 27, 3, 4]
             .map(RISCVState.integer),
         hotFloats: [10, 11, 12, 13, 14, 15, 16, 17, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 18, 19, 28, 29, 30, 31, 20, 21, 22, 23, 24, 25, 26, 27]
-            .map(RISCVState.float), beliefOffset: beliefOffset) }
+            .map(RISCVState.float), beliefOffset: beliefOffset, addressMask: addressMask) }
 }
