@@ -14,7 +14,7 @@ private let floors: [[String]] = [
     ["IR", "SoftFloat", "Block"],
     ["IRPasses", "Formats", "ImageTool"],
     ["Translation"],
-    ["Interpreter", "X64", "RISCV", "Debugger", "Devices"],
+    ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated"],
     ["UserMode"],
     ["Registry"],
     ["apus"],

@@ -26,6 +26,8 @@ struct Execution {
     let state: UnsafeMutableRawPointer
     /// `StateHeader.memoryBase`, which only changes between runs.
     let memoryBase: UInt64
+    /// In machines, the vCPU's `SoftMMU`; it lives as long as the vCPU.
+    let machine: Unmanaged<SoftMMU>?
 
     /// What `run` answers when the trace went on to the pc in the state header.
     static let goesOn: Int32 = -1
@@ -39,6 +41,8 @@ struct Execution {
         self.values = values
         self.state = state
         memoryBase = state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self)
+        let mmu = state.load(fromByteOffset: Int(StateHeader.softMMU), as: UInt64.self)
+        machine = UnsafeRawPointer(bitPattern: UInt(mmu)).map { Unmanaged<SoftMMU>.fromOpaque($0) }
     }
 
     @inline(__always)

@@ -111,6 +111,7 @@ static inline uint8_t apus_atomic_or_u8(uint8_t *cell, uint8_t bits) { return __
 static inline uint8_t apus_atomic_and_u8(uint8_t *cell, uint8_t bits) { return __atomic_fetch_and(cell, bits, __ATOMIC_SEQ_CST); }
 static inline void apus_atomic_add_u64(uint64_t *cell, uint64_t value) { __atomic_fetch_add(cell, value, __ATOMIC_RELAXED); }
 static inline uint64_t apus_atomic_load_u64(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
+static inline void apus_full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // MARK: Threads (Thread.c)
 

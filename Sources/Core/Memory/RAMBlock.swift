@@ -42,6 +42,8 @@ public struct PageFlags: OptionSet, Sendable {
 public protocol CodeWatcher: AnyObject, Sendable {
     /// Bytes `range` (offsets into `block`), on a page that has code, are about to be written, or just were.
     func codeChanged(in block: RAMBlock, _ range: Range<UInt64>)
+    /// Whether code may have been translated from bytes in `range`, on one page.
+    func hasCode(in block: RAMBlock, _ range: Range<UInt64>) -> Bool
 }
 
 /// One piece of memory of a machine.

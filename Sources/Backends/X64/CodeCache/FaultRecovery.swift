@@ -55,9 +55,17 @@ enum FaultRecovery {
 
     /// The block and the last guest instruction boundary at or before host address `pc`.
     private static func locate(_ space: UnsafeMutablePointer<Space>, _ pc: UInt) -> (guestPC: UInt64, isBoundary: Bool)? {
-        let offset = UInt32(truncatingIfNeeded: pc &- space.pointee.base)
+        locate(space.pointee.halves, UInt32(truncatingIfNeeded: pc &- space.pointee.base))
+    }
+
+    /// The guest instruction whose code is at `offset` of the code buffer.
+    static func guestAddress(_ halves: UnsafeMutablePointer<BlockTable>, _ offset: UInt) -> UInt64? {
+        locate(halves, UInt32(truncatingIfNeeded: offset))?.guestPC
+    }
+
+    private static func locate(_ halves: UnsafeMutablePointer<BlockTable>, _ offset: UInt32) -> (guestPC: UInt64, isBoundary: Bool)? {
         for half in 0 ..< 2 {
-            let table = space.pointee.halves + half
+            let table = halves + half
             guard let block = BlockTable.block(containing: offset, table.pointee.blocks.base, table.pointee.blocks.count) else { continue }
             let inside = offset &- block.pointee.hostStart
             let boundaries = table.pointee.boundaries.base + Int(block.pointee.firstBoundary)
@@ -122,7 +130,7 @@ enum FaultRecovery {
         let flags = apus_uc_flags(context)
         // On the way out already; or about to call the runtime, which checks for requests when it comes back.
         if address >= t.exit && address < t.exitEnd || address >= t.helper && address < t.helperCheck
-            || address >= t.slowFloat && address < t.slowFloatCheck || address >= t.slowLanes && address < t.slowLanesCheck {
+            || address >= t.slowMemory && address < t.slowMemoryCheck || address >= t.slowFloat && address < t.slowFloatCheck || address >= t.slowLanes && address < t.slowLanesCheck {
             apus_uc_set_flags(context, flags & ~trapFlag)
             return
         }

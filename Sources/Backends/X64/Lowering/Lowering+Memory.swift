@@ -1,7 +1,8 @@
 import IR
 import Translation
 
-// Guest memory in user mode: raw accesses. A fault is recovered through the block's boundary table.
+// Guest memory: in user mode raw accesses. A fault is recovered through the block's boundary table. In machines see
+// Lowering+Machine.swift.
 extension Lowering {
     /// The memory operand of a load or store.
     mutating func address(_ op: Op) -> Mem {
@@ -58,7 +59,7 @@ extension Lowering {
 
     mutating func lowerLoad(_ op: Op) {
         let access = MemoryAccess(rawValue: op.aux)
-        let memory = address(op)
+        let memory = isMachine ? probedAddress(op.a, op.imm, access, .load) : address(op)
         if access.aligned, memory.mode == .base {
             checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access, isHost: true)
         }
@@ -103,7 +104,7 @@ extension Lowering {
     mutating func lowerStore(_ op: Op) {
         storesMayBePending = true
         let access = MemoryAccess(rawValue: op.aux)
-        let memory = address(op)
+        let memory = isMachine ? probedAddress(op.a, op.imm, access, .store) : address(op)
         if access.aligned, memory.mode == .base {
             checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access, isHost: true)
         }
