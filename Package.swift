@@ -44,6 +44,9 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
         .executableTarget(name: "apus-differential", dependencies: ["RISCV", "Translation", "IR", "Interpreter", "X64", "Host"],
                           path: "Tests/Differential", exclude: ["Guest", "run.sh"]),
+        .executableTarget(name: "apus-bare", dependencies: [
+            "Machines", "Devices", "Char", "Translated", "RISCV", "Interpreter", "X64", "Translation", "Core", "Host",
+        ], path: "Tests/Privileged/Machine"),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),

@@ -127,7 +127,7 @@ extension Hart {
                 if xlen == .rv64, entry & Entry.contiguous != 0 {
                     guard level == 0, number & 15 == 8 else { return fault() }
                     size = 65536
-                    base = number >> 4 << 16
+                    base = (number >> 4) << 16
                 }
                 let wanted = Entry.accessed | (kind == .store ? Entry.dirty : 0)
                 if entry & wanted != wanted {
@@ -180,8 +180,12 @@ extension Hart {
     private func checked(_ page: PageTranslation, _ access: Access) -> PageTranslation? {
         let (allowed, isWholePage) = pmp.rights(page.physical, bytes: access.bytes, mode: access.mode)
         guard allowed.contains(access.kind.right) else { return accessFault(access) }
-        // What PMP allows may differ from page to page.
-        return PageTranslation(physical: page.physical, size: isWholePage ? min(page.size, 4096) : 1, rights: page.rights.intersection(allowed))
+        var size: UInt64 = 1
+        if isWholePage {
+            size = page.size <= 4096 || pmp.isUniform(page.physical, size: page.size) ? page.size : 4096
+            if size < page.size { splitsPages = true }
+        }
+        return PageTranslation(physical: page.physical, size: size, rights: page.rights.intersection(allowed))
     }
 
     // MARK: faults

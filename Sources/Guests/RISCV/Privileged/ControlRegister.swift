@@ -92,6 +92,14 @@ extension Hart {
     /// MRET targets and vectors: the low bits that are not there.
     func vector(_ old: UInt64, _ value: UInt64) -> UInt64 { value & 3 <= 1 ? value : old & 3 | value & ~3 }
 
+    /// The bits of `mip` that software drives: SSIP, SEIP, VSSIP and, unless `stimecmp` does, STIP.
+    fileprivate var writablePending: UInt64 {
+        var bits: UInt64 = 1 << 1 | 1 << 9
+        if !usesStimecmp { bits |= 1 << 5 }
+        if configuration.hasHypervisor { bits |= VirtualInterrupts.software }
+        return bits
+    }
+
     /// Whether a translation register's value has a mode that there is.
     func knowsMode(_ value: UInt64) -> Bool {
         switch (xlen, AddressTranslationRegister(bits: value, xlen: xlen).mode) {
@@ -111,17 +119,17 @@ extension Hart {
         SoftMMU.of(vcpu.state)?.flush(indices: MMUIndex.translated)
     }
 
-    fileprivate func counter(_ number: Int) -> UInt64 {
+    func counter(_ number: Int) -> UInt64 {
         // Cycles and retired instructions go by the machine's time in nanoseconds; other counters stand still.
         number == 0 || number == 2 ? mcountinhibit & 1 << UInt64(number) != 0 ? counters[number] : timebase.clock.now &+ counters[number] : counters[number]
     }
 
-    fileprivate func setCounter(_ number: Int, _ value: UInt64) {
+    func setCounter(_ number: Int, _ value: UInt64) {
         let isRunning = (number == 0 || number == 2) && mcountinhibit & 1 << UInt64(number) == 0
         counters[number] = isRunning ? value &- timebase.clock.now : value
     }
 
-    fileprivate func setInhibit(_ value: UInt64) {
+    func setInhibit(_ value: UInt64) {
         let values = [counter(0), counter(2)]
         mcountinhibit = value & ~2 & (1 << UInt64(3 + configuration.hartCounters) - 1)
         setCounter(0, values[0])
@@ -176,7 +184,7 @@ extension ControlRegister {
         ControlRegister(0x343, "mtval", read: { $0.mtval }, write: { $0.mtval = $1 }),
         ControlRegister(0x344, "mip", read: { $0.mip }, write: { hart, value in
             // Software drives SSIP, SEIP and, unless stimecmp does, STIP.
-            hart.setSoftwareBits(1 << 1 | 1 << 9 | (hart.usesStimecmp ? 0 : 1 << 5) | (hart.configuration.hasHypervisor ? VirtualInterrupts.software : 0), value)
+            hart.setSoftwareBits(hart.writablePending, value)
         }),
     ]
 
@@ -211,47 +219,6 @@ extension ControlRegister {
                                read: register.read, write: register.write)
     }
 
-    /// "Physical Memory Protection CSRs".
-    private static let protection: [ControlRegister] = (0 ..< 16).map { index in
-        ControlRegister(0x3a0 + UInt16(index), "pmpcfg\(index)", exists: { ($0.xlen == .rv32 || index % 2 == 0) && $0.configuration.pmpEntries > 0 }, read: { hart in
-            (0 ..< hart.xlen.bits / 8).reduce(0) { $0 | UInt64(hart.pmp.configurations[index * 4 + $1]) << UInt64($1 * 8) }
-        }, write: { hart, value in
-            for part in 0 ..< hart.xlen.bits / 8 { hart.pmp.setConfiguration(index * 4 + part, UInt8(truncatingIfNeeded: value >> UInt64(part * 8))) }
-            SoftMMU.of(hart.vcpu.state)?.flush()
-        })
-    } + (0 ..< 64).map { index in
-        ControlRegister(0x3b0 + UInt16(index), "pmpaddr\(index)", exists: { $0.configuration.pmpEntries > 0 }, read: { $0.pmp.addresses[index] & $0.xlen.mask }, write: { hart, value in
-            hart.pmp.setAddress(index, value)
-            SoftMMU.of(hart.vcpu.state)?.flush()
-        })
-    } + [
-        ControlRegister(0x747, "mseccfg", exists: { $0.extensions.contains(.zkr) }, read: { $0.mseccfg }, write: { $0.mseccfg = $1 & 0x300 }),
-    ]
-
-    /// "Hardware Performance Monitor" and the counters of Zicntr.
-    private static let counters: [ControlRegister] = (0 ..< 32).filter { $0 != 1 }.flatMap { number -> [ControlRegister] in
-        let name = number == 0 ? "cycle" : number == 2 ? "instret" : "hpmcounter\(number)"
-        let isThere: @Sendable (Hart) -> Bool = { number < 3 ? $0.extensions.contains(.zicntr) : $0.extensions.contains(.zihpm) }
-        var list = [
-            ControlRegister(0xb00 + UInt16(number), "m" + name, read: { $0.counter(number) & $0.xlen.mask }, write: { hart, value in
-                hart.setCounter(number, hart.xlen == .rv64 ? value : hart.counter(number) & ~word | value)
-            }),
-            ControlRegister(0xb80 + UInt16(number), "m" + name + "h", exists: { $0.xlen == .rv32 }, read: { $0.counter(number) >> 32 }, write: { hart, value in
-                hart.setCounter(number, hart.counter(number) & word | value << 32)
-            }),
-            ControlRegister(0xc00 + UInt16(number), name, exists: isThere, check: { $0.counterDenial(UInt64(number)) }, read: { $0.counter(number) & $0.xlen.mask }),
-            ControlRegister(0xc80 + UInt16(number), name + "h", exists: { $0.xlen == .rv32 && isThere($0) }, check: { $0.counterDenial(UInt64(number)) },
-                            read: { $0.counter(number) >> 32 }),
-        ]
-        if number >= 3 {
-            list.append(ControlRegister(0x320 + UInt16(number), "mhpmevent\(number)", read: { $0.events[number] & $0.xlen.mask }, write: { $0.events[number] = $1 }))
-        }
-        return list
-    } + [
-        ControlRegister(0xc01, "time", exists: { $0.extensions.contains(.zicntr) }, check: { $0.counterDenial(1) }, read: { $0.time & $0.xlen.mask }),
-        ControlRegister(0xc81, "timeh", exists: { $0.xlen == .rv32 && $0.extensions.contains(.zicntr) }, check: { $0.counterDenial(1) }, read: { $0.time >> 32 }),
-    ]
-
     private static let identification: [ControlRegister] = [
         ControlRegister(0xf11, "mvendorid", read: { _ in 0 }),
         ControlRegister(0xf12, "marchid", read: { _ in 0 }),
@@ -272,7 +239,7 @@ extension Hart {
         hypervisor.henvcfg &= menvcfg | ~(EnvironmentConfiguration.updates | EnvironmentConfiguration.pageTypes | EnvironmentConfiguration.supervisorTimer)
         if (old ^ menvcfg) & (EnvironmentConfiguration.updates | EnvironmentConfiguration.pageTypes) != 0 { SoftMMU.of(vcpu.state)?.flush() }
         if (old ^ menvcfg) & EnvironmentConfiguration.supervisorTimer != 0 {
-            if usesStimecmp { updateSupervisorTimer() } else { stopSupervisorTimer() }
+            updateTimers()
         }
     }
 }

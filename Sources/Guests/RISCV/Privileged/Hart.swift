@@ -48,7 +48,7 @@ public struct PrivilegedConfiguration: Sendable {
     public init() {}
 
     /// The extensions that add instructions.
-    var instructions: Extensions { (hasSvinval ? .svinval : []).union(hasHypervisor ? .h : []) }
+    var instructions: Extensions { Extensions(hasSvinval ? [.svinval] : []).union(hasHypervisor ? [.h] : []) }
 }
 
 public final class Hart: @unchecked Sendable {
@@ -79,6 +79,8 @@ public final class Hart: @unchecked Sendable {
 
     /// The exception that a walk or a helper has recorded.
     var recorded = RecordedException()
+    /// Pieces of large pages are remembered by themselves, as PMP differs inside them: a fence of one address is one of all.
+    var splitsPages = false
     /// What `ExitReason.guestException` stands for.
     enum Action { case exception, machineReturn, supervisorReturn }
     var action = Action.exception

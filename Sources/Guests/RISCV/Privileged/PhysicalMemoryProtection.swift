@@ -55,6 +55,13 @@ struct PhysicalMemoryProtection {
         }
     }
 
+    /// Whether all of the naturally aligned `size` bytes around `address` are in the same entry, or in none.
+    func isUniform(_ address: UInt64, size: UInt64) -> Bool {
+        let first = address & ~(size &- 1), last = first | (size &- 1)
+        for entry in active where entry.first <= last && entry.last >= first { return entry.first <= first && entry.last >= last }
+        return true
+    }
+
     /// What accesses of `mode` to the `bytes` at `address` are allowed.
     /// - Returns: the rights, and whether they hold for all of the 4 KiB page.
     func rights(_ address: UInt64, bytes: Int, mode: PrivilegeMode) -> (AccessRights, isWholePage: Bool) {

@@ -67,6 +67,9 @@ public final class RISCVMachineGuest: SystemGuest {
         }
     }
 
+    /// The MMU index of data accesses of helpers.
+    public func dataIndex(context: UInt64) -> Int { Int(truncatingIfNeeded: context >> MachineContext.indexShift & 15) }
+
     public func translate(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int, of vcpu: VCPU, memory: AddressSpace) -> PageTranslation? {
         Hart.of(vcpu.state)?.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
     }
