@@ -88,6 +88,9 @@ apt_source() {
         APT_CONFIG=$state/apt.conf apt-get -qq update >&2 || { rm -rf "$state"; die "apt-get update failed for the sources of $suite"; }
         echo "$mirror" > "$state/mirror"
     fi
+    APT_CONFIG=$state/apt.conf apt-get -qq source "$package" > "$state/log/source" 2>&1 && return
+    # As above: an index older than the mirror.
+    APT_CONFIG=$state/apt.conf apt-get -qq update >&2
     APT_CONFIG=$state/apt.conf apt-get -qq source "$package" > "$state/log/source" 2>&1 || { cat "$state/log/source" >&2; return 1; }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import RISCV
 import Testing
 import UserMode
 
@@ -10,6 +11,10 @@ import UserMode
         #expect(listing.missing == [])
         #expect(listing.rows.count == RISCVLinuxABI.systemCallNumbers().count)
         for row in listing.rows where !row.answer.hasPrefix("host") && row.answer != "Apus" { #expect(!row.reason.isEmpty, "\(row.name)") }
+    }
+
+    @Test func everyNarrowCallHasARow() {
+        #expect(SystemCallListing(numbers: RISCVLinuxABI.systemCallNumbers(.rv32)).missing == [])
     }
 
     /// `Scripts/document-calls` writes the page anew.
