@@ -14,14 +14,15 @@ if [ ! -e "$tree/complete" ]; then
     for package in busybox lua5.4 bzip2 sqlite3; do apt_source trixie $package; done
     exec 3>&2 > "$tree/build.log" 2>&1
     trap 'tail -20 "$tree/build.log" >&3' ERR
-    (cd lua5.4-*/src && $compiler -O2 -DLUA_USE_POSIX -o "$tree/lua" $(ls *.c | grep -v '^luac\.c$') -lm)
+    (cd lua5.4-*/src && echo '#define DEB_HOST_MULTIARCH "riscv32-linux-musl"' > lua5.4-deb-multiarch.h &&
+        $compiler -O2 -DLUA_USE_POSIX -o "$tree/lua" $(ls *.c | grep -v '^luac\.c$') -lm)
     (cd bzip2-*/ && $compiler -O2 -D_FILE_OFFSET_BITS=64 -o "$tree/bzip2" bzip2.c blocksort.c huffman.c crctable.c randtable.c \
         compress.c decompress.c bzlib.c)
     (cd sqlite3-*/ && ./configure --disable-tcl > /dev/null && make sqlite3.c shell.c > /dev/null &&
         $compiler -O1 -DSQLITE_OMIT_LOAD_EXTENSION -o "$tree/sqlite3" shell.c sqlite3.c -lm)
     cd busybox-*/
     make defconfig > /dev/null
-    sed -i -e 's/.*CONFIG_STATIC[ =].*/CONFIG_STATIC=y/' -e 's/^CONFIG_TC=y/# CONFIG_TC is not set/' \
+    sed -i -e 's/.*CONFIG_STATIC[ =].*/CONFIG_STATIC=y/' -e 's/^CONFIG_\(TC\|HWCLOCK\)=y/# CONFIG_\1 is not set/' \
         -e 's/^CONFIG_EXTRA_LDLIBS=.*/CONFIG_EXTRA_LDLIBS=""/' -e 's/.*CONFIG_SHA1_HWACCEL.*/# CONFIG_SHA1_HWACCEL is not set/' \
         -e 's/.*CONFIG_SHA256_HWACCEL.*/# CONFIG_SHA256_HWACCEL is not set/' .config
     yes '' | make oldconfig > /dev/null

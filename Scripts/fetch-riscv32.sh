@@ -27,7 +27,7 @@ if [ ! -x "$compiler" ]; then
     make DESTDIR="$tree.new/root" install > ../install.log 2>&1
     cd "$tree.new"
     mv "root$tree"/{lib,include} .
-    cp -r /usr/riscv64-linux-gnu/include/{linux,asm,asm-generic} include/
+    cp -r /usr/riscv64-linux-gnu/include/{linux,asm,asm-generic,mtd} include/
     rm -rf root source
     cat > bin/riscv32-linux-musl-gcc <<'WRAPPER'
 #!/bin/bash
@@ -35,10 +35,10 @@ if [ ! -x "$compiler" ]; then
 # one of the Swift toolchain does not.
 tree=$(dirname "$(dirname "$(readlink -f "$0")")")
 link=1
-for argument in "$@"; do case $argument in -c|-S|-E|-M|-MM) link=0;; esac; done
-flags=(-march=rv32gc -mabi=ilp32d -nostdinc -isystem "$tree/include" -isystem "$(riscv64-linux-gnu-gcc -print-file-name=include)")
+for argument in "$@"; do case $argument in -c|-S|-E|-M|-MM|-r|-nostdlib) link=0;; esac; done
+flags=(-march=rv32gc -mabi=ilp32d -fuse-ld=lld -B"$tree/bin" -nostdinc -isystem "$tree/include" -isystem "$(riscv64-linux-gnu-gcc -print-file-name=include)")
 [ $link = 1 ] || exec riscv64-linux-gnu-gcc "${flags[@]}" "$@"
-exec riscv64-linux-gnu-gcc "${flags[@]}" -static -no-pie -nostdlib -fuse-ld=lld -B"$tree/bin" -L"$tree/lib" "$tree/lib/crt1.o" "$tree/lib/crti.o" \
+exec riscv64-linux-gnu-gcc "${flags[@]}" -static -no-pie -nostdlib -L"$tree/lib" "$tree/lib/crt1.o" "$tree/lib/crti.o" \
     "$@" -Wl,--start-group -lc "$tree/libgcc.a" -Wl,--end-group "$tree/lib/crtn.o"
 WRAPPER
     chmod +x bin/riscv32-linux-musl-gcc

@@ -71,7 +71,7 @@ struct SplitMix: RandomNumberGenerator {
         let cases: [(UInt32, String?, String?)] = [
             (0x0005_3503, "ld", nil), (0x0005_6503, "lwu", nil), (0x0005_051b, "addiw", nil), (0x0205_1513, "slli", nil),
             (0x0105_1513, "slli", "slli"), (0x2001, nil, "c.jal"), (0x6108, "c.ld", "c.flw"), (0xe108, "c.sd", "c.fsw"),
-            (0x9d01, "c.subw", nil), (0x0805_4533, nil, "zext.h"), (0x6985_5513, nil, "rev8"),
+            (0x9d01, "c.subw", nil), (0x0805_4533, "pack", "zext.h"), (0x6985_5513, nil, "rev8"),
             (0x6b85_5513, "rev8", nil), (0x08f5_1513, nil, "zip"), (0x5000_0033, nil, "sha512sum0r"),
         ]
         for (bits, onWide, onNarrow) in cases {
