@@ -41,13 +41,11 @@ public final class RISCVGuest: Guest {
         _ = Crossbar.bytes
         _ = Crossbar.nibbles
         AES.prepare()
-        _ = NarrowAES.helper
-        _ = BitShuffle.zip
-        _ = BitShuffle.unzip
         _ = (SM4.round, SM4.keySchedule)
         _ = VectorUnit.helper
         _ = VectorConfiguration.helper
         _ = VectorConfiguration.refresh
+        _ = (NarrowAES.helper, BitShuffle.zip, BitShuffle.unzip)
     }
 
     public func translate(_ window: CodeWindow, at pc: UInt64, context: UInt64, into builder: Builder) -> DecodedInstruction {
