@@ -15,12 +15,13 @@ public final class VirtioPCI: PCIConfigurationOwner, PCIStateObserver, VirtioTra
     public let windows: [PCIBar]
     public let interrupts: PCIInterrupts
     public let vendorCapabilities: [[UInt8]]
-    private let function: any VirtioFunction
+    public let function: any VirtioFunction
     private let options: VirtioOptions
     private let hasLegacy: Bool
     private let hasModern: Bool
     private var port: PCIPort?
-    private var core: VirtioCore?
+    /// The virtio device; nil before it is connected.
+    public private(set) var core: VirtioCore?
     private var accessWindow = 0
 
     // The common configuration's selectors.
@@ -39,11 +40,12 @@ public final class VirtioPCI: PCIConfigurationOwner, PCIStateObserver, VirtioTra
     ///   - classCode: base class, subclass, programming interface.
     ///   - vectors: MSI-X vectors unless `vectors` is given.
     ///   - isBehindPort: whether it goes behind a PCI Express port.
-    public init(_ function: any VirtioFunction, classCode: UInt32, vectors: Int, properties: Properties, isBehindPort: Bool) throws(ConfigurationError) {
+    ///   - legacy: instead of the property `disable-legacy`, for devices whose name says it.
+    public init(_ function: any VirtioFunction, classCode: UInt32, vectors: Int, properties: Properties, isBehindPort: Bool, legacy: String? = nil) throws(ConfigurationError) {
         self.function = function
         options = VirtioOptions(properties)
         let legacyDevice = Self.legacyDevices[function.type]
-        let wish = properties.text("disable-legacy")
+        let wish = legacy ?? properties.text("disable-legacy")
         hasLegacy = legacyDevice != nil && (wish == "off" || wish != "on" && !isBehindPort)
         hasModern = !properties.flag("disable-modern")
         guard hasLegacy || hasModern else {
