@@ -35,7 +35,7 @@ let package = Package(
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats"]),
         .target(name: "Char", dependencies: ["Core", "Host"]),
         .target(name: "Firmware", dependencies: ["Core"]),
-        .target(name: "Devices", dependencies: ["Firmware", "Core", "Host"]),
+        .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "Block",
@@ -55,6 +55,7 @@ let package = Package(
         .testTarget(name: "BlockTests", dependencies: ["Block", "Formats", "Compression", "Cryptography", "Core", "Host"]),
         .testTarget(name: "TranslatedTests", dependencies: ["Translated", "RISCV", "Interpreter", "X64", "Translation", "IR", "Core", "Host", "CHost"]),
         .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

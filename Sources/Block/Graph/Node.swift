@@ -25,6 +25,7 @@ public final class Node: Sendable {
     public let storage: any Storage
     public let access: Access
     private let writer: (any WritableStorage)?
+    private let vectored: (any VectoredStorage)?
     private let own: [Child]
     private struct State {
         var users = 1
@@ -45,6 +46,7 @@ public final class Node: Sendable {
         self.access = access
         own = children
         writer = access.writable ? storage as? any WritableStorage : nil
+        vectored = storage as? any VectoredStorage
     }
 
     /// The image, if a format drives this node.
@@ -73,6 +75,44 @@ public final class Node: Sendable {
             try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
             if access.cache.writeThrough { try flush() }
         }
+    }
+
+    /// Fills `buffers`, one after the other, from `offset`: without a copy where the storage can.
+    public func read(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) {
+        if buffers.count == 1 { return try read(offset, buffers[0]) }
+        let done = try named { () throws(BlockError) in try vectored?.read(offset, scattered: buffers) ?? false }
+        if done { return }
+        let bounce = try OwnedBuffer(buffers.reduce(0) { $0 + $1.count })
+        try read(offset, bounce.buffer)
+        var at = 0
+        for buffer in buffers {
+            buffer.copy(from: bounce.buffer.slice(at, buffer.count))
+            at += buffer.count
+        }
+        withExtendedLifetime(bounce) {}
+    }
+
+    /// Writes `buffers`, one after the other, at `offset`.
+    public func write(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) {
+        if buffers.count == 1 { return try write(offset, buffers[0]) }
+        let count = buffers.reduce(0) { $0 + $1.count }
+        let done = try named { () throws(BlockError) -> Bool in
+            _ = try self.writing(offset, UInt64(count))
+            guard let vectored else { return false }
+            var done = false
+            try observed(offset, UInt64(count)) { () throws(BlockError) in done = try vectored.write(offset, scattered: buffers) }
+            if done, access.cache.writeThrough { try flush() }
+            return done
+        }
+        if done { return }
+        let bounce = try OwnedBuffer(count)
+        var at = 0
+        for buffer in buffers {
+            bounce.buffer.slice(at, buffer.count).copy(from: buffer)
+            at += buffer.count
+        }
+        try write(offset, bounce.buffer)
+        withExtendedLifetime(bounce) {}
     }
 
     /// Makes a range read as zeros. - Parameter unmap: its space may be given back.

@@ -109,6 +109,11 @@ static inline uint32_t apus_atomic_and_u32(uint32_t *cell, uint32_t bits) {
 static inline uint8_t apus_atomic_load_u8(const uint8_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
 static inline uint8_t apus_atomic_or_u8(uint8_t *cell, uint8_t bits) { return __atomic_fetch_or(cell, bits, __ATOMIC_SEQ_CST); }
 static inline uint8_t apus_atomic_and_u8(uint8_t *cell, uint8_t bits) { return __atomic_fetch_and(cell, bits, __ATOMIC_SEQ_CST); }
+/// Rings in guest memory: indices that the other side reads and writes at any time.
+static inline uint16_t apus_atomic_load_u16(const uint16_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
+static inline void apus_atomic_store_u16(uint16_t *cell, uint16_t value) { __atomic_store_n(cell, value, __ATOMIC_RELEASE); }
+/// Orders everything before against everything after, stores before loads included.
+static inline void apus_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 static inline void apus_atomic_add_u64(uint64_t *cell, uint64_t value) { __atomic_fetch_add(cell, value, __ATOMIC_RELAXED); }
 static inline uint64_t apus_atomic_load_u64(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
 static inline void apus_full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
