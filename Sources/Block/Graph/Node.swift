@@ -68,6 +68,7 @@ public final class Node: Sendable {
     /// Writes `buffer` at `offset`.
     public func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         if buffer.count == 0 { return }
+        if access.zeroDetection != .off, buffer.isZero { return try writeZeroes(offset, UInt64(buffer.count), unmap: access.zeroDetection == .unmap) }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, UInt64(buffer.count))
             try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
