@@ -28,6 +28,9 @@ enum Apus {
             Verb(name: "nbd", help: "serve a disk image over the network ('apus nbd --help')") {
                 NBDTool.run(name: "apus nbd", $0, catalogue: Registry.blockDrivers)
             },
+            Verb(name: "storage", help: "hold block nodes, export them, obey a monitor ('apus storage --help')") {
+                StorageDaemon.run(name: "apus storage", $0, catalogue: Registry.blockDrivers)
+            },
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]
     }

@@ -238,9 +238,15 @@ public protocol MultiFileImage: Image {
 }
 
 extension Node {
+    /// Gives the locks up that keep others out, so that the same file can be opened anew in another way.
+    public func giveLocksUp() throws(BlockError) {
+        if let filter = storage as? any FilterStorage { return try filter.file.giveLocksUp() }
+        try (storage as? any LockableStorage)?.lock(using: [], sharing: .all)
+    }
+
     /// Takes the locks that the user of this file needs: what it does, and what it lets others do.
     /// - Parameter holdsMetadata: others must not write to a file whose structure is kept in memory here.
-    func lock(holdsMetadata: Bool) throws(BlockError) {
+    public func lock(holdsMetadata: Bool) throws(BlockError) {
         if let filter = storage as? any FilterStorage { return try filter.file.lock(holdsMetadata: holdsMetadata) }
         guard let lockable = storage as? any LockableStorage else { return }
         var using: Permissions = .consistentRead
