@@ -15,7 +15,7 @@ struct NBDTarget: Sendable {
     var openTimeout: Double = 0
 }
 
-final class NBDStorage: WritableStorage, DescribedStorage {
+final class NBDStorage: WritableStorage {
     private let target: NBDTarget
     private let filename: String
     private let information: ExportInformation
@@ -55,7 +55,11 @@ final class NBDStorage: WritableStorage, DescribedStorage {
         state = Waiting(State(connection: connection))
         if writable, information.flags.contains(.readOnly) {
             connection.close()
-            throw BlockError(.readOnly, "request on denied: the export is read-only")
+            throw BlockError(.readOnly, "the export is read-only: it cannot be opened for writing")
+        }
+        guard information.size & (minimum - 1) == 0 else {
+            connection.close()
+            throw BlockError(.unsupported, "the export's size \(information.size) is no multiple of its minimum block size \(minimum)")
         }
         guard information.size <= UInt64(Int64.max) else {
             connection.close()
@@ -74,7 +78,6 @@ final class NBDStorage: WritableStorage, DescribedStorage {
 
     func length() -> UInt64 { information.size }
     var growsOnWrite: Bool { false }
-    func allocatedSize() throws(BlockError) -> UInt64? { nil }
 
     // MARK: Connections
 
