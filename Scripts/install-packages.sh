@@ -4,9 +4,9 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
 
-build="git ca-certificates gcc libc6-dev libstdc++-dev binutils zlib1g-dev libzstd-dev libbz2-dev liblzma-dev nettle-dev"
+build="git ca-certificates gcc libc6-dev libstdc++-dev binutils zlib1g-dev libzstd-dev libbz2-dev liblzma-dev nettle-dev libgnutls28-dev"
 run="$build apt tar debian-archive-keyring"
-test="$run gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl"
+test="$run gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin"
 bench="$test python3 g++"
 case ${1:-build} in build) wanted=$build;; run) wanted=$run;; test) wanted=$test;; bench) wanted=$bench;; *) die "unknown purpose $1";; esac
 

@@ -29,6 +29,7 @@ public final class Node: Sendable {
     private let own: [Child]
     private struct State {
         var users = 1
+        var isShut = false
         var observers: [any WriteObserver] = []
         /// Writes in flight, counted apart by the parity of the generation they began in: `attach` begins a new one and
         /// waits until the old one is empty.
@@ -70,6 +71,7 @@ public final class Node: Sendable {
     /// Writes `buffer` at `offset`.
     public func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         if buffer.count == 0 { return }
+        if access.zeroDetection != .off, buffer.isZero { return try writeZeroes(offset, UInt64(buffer.count), unmap: access.zeroDetection == .unmap) }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, UInt64(buffer.count))
             try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
@@ -176,18 +178,40 @@ public final class Node: Sendable {
 
     /// Gives the node up. The last user's call writes everything back, closes it, and gives up its children.
     public func close() throws(BlockError) {
-        let last = state.withLock { state in state.users -= 1; return state.users == 0 }
+        let (last, isShut) = state.withLock { state in
+            state.users -= 1
+            return (state.users == 0, state.isShut)
+        }
         guard last else { return }
         var failure: BlockError?
         let all = children
-        do {
-            if isWritable { try flush() }
-        } catch { failure = error }
-        do { try storage.close() } catch { failure = failure ?? error.naming(filename) }
+        if !isShut { do { try shut() } catch { failure = error } }
         for child in all {
             do { try child.node.close() } catch { failure = failure ?? error }
         }
         if let failure { throw failure }
+    }
+
+    private func shut() throws(BlockError) {
+        var failure: BlockError?
+        do {
+            if isWritable { try flush() }
+        } catch { failure = error }
+        do { try storage.close() } catch { failure = failure ?? error.naming(filename) }
+        if let failure { throw failure }
+    }
+
+    /// Who uses the node: parents, roots, jobs, the one who opened it.
+    public var userCount: Int { state.withLock { $0.users } }
+
+    /// Writes everything back and gives the node's own storage up before its last user does, because it is to be opened
+    /// anew in another way. Nobody may send requests to it any more; its children stay until `close`.
+    public func closeEarly() throws(BlockError) {
+        let isNew = state.withLock { state in
+            defer { state.isShut = true }
+            return !state.isShut
+        }
+        if isNew { try shut() }
     }
 
     // MARK: Observers
