@@ -37,6 +37,8 @@ rm -f "$log"
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
+part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 50)"
+part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
 part "gdb sessions and core files" Tests/Debugger/run.sh

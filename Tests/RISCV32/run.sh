@@ -50,7 +50,7 @@ compare expression "$box" dc -e '2 100 ^ p'
 compare truncate "$box" truncate -s 5000000000 large
 compare seek "$box" dd if=data of=copy bs=1 skip=399990 seek=4294967300 count=5 status=none
 
-sources=(Code/unfenced Processes/descriptors Signals/restart Threads/clone Threads/fences)
+sources=(Code/unfenced Processes/descriptors Threads/fences)
 for source in "${sources[@]}"; do
     "$compiler" -O1 -w -pthread -o "$scratch/input/program" "$repository/Tests/Guest/$source.c" -lrt || exit 1
     compare "${source/\//-}" ./program
