@@ -41,9 +41,12 @@ let package = Package(
         .target(name: "Firmware", dependencies: ["Core"]),
         .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
-        .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD"]),
+        .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),
+        .target(name: "SystemCommand", dependencies: [
+            "Machines", "Devices", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
+        ]),
         .executableTarget(name: "apus", dependencies: [
-            "Registry", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",
+            "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",
         ],
             // Swift's own libraries are linked in: fewer files to load, so a program starts sooner.
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),

@@ -1,4 +1,5 @@
 import Interpreter
+import Core
 import RISCV
 import Translation
 import UserMode
@@ -46,4 +47,24 @@ public enum Registry {
         })
         return list
     }()
+}
+
+extension Registry {
+    /// An engine for machines: the one called `name`, or the best there is.
+    public static func machineEngine(_ name: String?, _ guest: any SystemGuest, _ given: EngineOptions) throws(ConfigurationError) -> any Engine {
+        var options = given
+        options.makeStepper = { InterpreterStepper(guest: $0) }
+        switch name {
+        #if arch(x86_64)
+        case nil, "x64":
+            var problem = ""
+            guard let engine = X64Engine(guest: guest, options: options, problem: &problem) else { throw ConfigurationError("-engine x64: \(problem)") }
+            return engine
+        #else
+        case nil: return InterpreterEngine(guest: guest, options: options)
+        #endif
+        case "interpreter": return InterpreterEngine(guest: guest, options: options)
+        case let other?: throw ConfigurationError("-engine: there is no engine '\(other)' (apus list engines)")
+        }
+    }
 }

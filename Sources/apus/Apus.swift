@@ -18,6 +18,7 @@ enum Apus {
             Verb(name: "exec", help: "run a Linux program built for another instruction set ('apus exec -h')") {
                 UserCommand.run(name: "apus exec", only: nil, $0)
             },
+            Verb(name: "system", help: "run a whole computer ('apus system -help')") { MachineCommand.run("apus system", $0) },
             Verb(name: "binfmt", help: "let the kernel start guest programs by itself ('apus binfmt -h')", run: BinaryFormatCommand.run),
             Verb(name: "img", help: "make, change and tell about disk images ('apus img --help')") {
                 ImageTool.run(name: "apus img", $0, catalogue: Registry.blockDrivers)

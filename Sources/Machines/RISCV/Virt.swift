@@ -42,6 +42,11 @@ public final class Virt: @unchecked Sendable {
     public let ram: RAMBlock
     public let timebase: Timebase
     public let firmwareConfiguration: FirmwareConfiguration
+    public let pci: PCIHost
+    /// Slots of virtio over memory-mapped registers that are taken, by number.
+    private var virtio: [Int: DeviceSlot] = [:]
+    /// Devices that were plugged, for names of those without one.
+    public var deviceCount = 0
     let tree = DeviceTree()
     private let plic: DeviceSlot
     private let flashes: [RAMBlock]
@@ -97,8 +102,11 @@ public final class Virt: @unchecked Sendable {
         serialSlot.withDevice { ($0 as? Serial16550)?.connect() }
         firmwareConfiguration = FirmwareConfiguration(parts.host())
         parts.place("fw_cfg", firmwareConfiguration, at: Map.firmwareConfiguration)
+        let plic = plic
+        pci = PCIHost(lines: (0 ..< 4).map { PlatformInterruptController.line(Source.pci + $0, into: plic) }, host: parts.host())
         startsInFlash = options.flashes.first.map { $0 != nil } ?? false
         for index in 0 ..< 2 { placeFlash(index, options.flashes.count > index ? options.flashes[index] : nil) }
+        placePCI()
         describe()
     }
 
@@ -122,10 +130,40 @@ public final class Virt: @unchecked Sendable {
 
     private final class Shown: Sendable { let region = Locked<Region?>(nil) }
 
+    private func placePCI() {
+        AddressSpace.place(pci.configurationRegion(), in: parts.root, at: Map.configuration.base)
+        AddressSpace.place(pci.portWindow(size: Map.pciPorts.size), in: parts.root, at: Map.pciPorts.base)
+        AddressSpace.place(pci.memoryWindow("gpex_mmio", from: Map.pciMemory.base, size: Map.pciMemory.size), in: parts.root, at: Map.pciMemory.base)
+        if harts.registerBits == 64 {
+            AddressSpace.place(pci.memoryWindow("gpex_mmio_high", from: highPCIBase, size: Map.highPCISize), in: parts.root, at: highPCIBase)
+        }
+    }
+
+    /// Puts a virtio device into a free slot, the last ones first as QEMU does.
+    public func plug(_ name: String, _ function: any VirtioFunction, host: DeviceHost) throws(ConfigurationError) {
+        guard let slot = (0 ..< Self.virtioSlots).last(where: { virtio[$0] == nil }) else {
+            throw ConfigurationError("\(name): no slot for a virtio device is free (virt has \(Self.virtioSlots))")
+        }
+        placeVirtio(slot, name, function, host)
+        deviceCount += 1
+    }
+
+    private func placeVirtio(_ slot: Int, _ name: String, _ function: (any VirtioFunction)?, _ host: DeviceHost) {
+        virtio[slot] = parts.place(name, VirtioMMIO(function, host: host, line: line(Source.virtio + slot)), host: host,
+                                   at: Map.virtio.base + UInt64(slot) * Map.virtio.stride)
+    }
+
+    /// Empty slots answer too.
+    func placeEmptySlots() { for slot in 0 ..< Self.virtioSlots where virtio[slot] == nil { placeVirtio(slot, "virtio-mmio\(slot)", nil, parts.host()) } }
+
+    /// Resets what is not in `parts`.
+    public func reset() { pci.reset() }
+
+    /// The device tree as it would be loaded.
+    public var deviceTreeBlob: [UInt8] { (userTree ?? tree).flattened() }
+
     /// The wire of interrupt source `number`.
     public func line(_ number: Int) -> InterruptLine { PlatformInterruptController.line(number, into: plic) }
-    /// The wires INTA to INTD of the PCI host bridge.
-    public var pciLines: [InterruptLine] { (0 ..< 4).map { line(Source.pci + $0) } }
     /// Where a 64-bit PCI window begins.
     public var highPCIBase: UInt64 { (Map.ram + options.memory + Map.highPCISize - 1) / Map.highPCISize * Map.highPCISize }
 }

@@ -16,6 +16,7 @@ public final class RISCVMachineGuest: SystemGuest {
         if model.xlen == .rv32 { configuration.addressBits = min(configuration.addressBits, 32) }
         self.configuration = configuration
         base = RISCVGuest(model: model, isMachine: true, privileged: configuration.instructions)
+        _ = CacheBlocks.helper
         _ = (CSRAccess.helper, SystemInstructions.perform, SystemInstructions.markDirty)
         _ = (HypervisorAccess.load, HypervisorAccess.store)
     }
