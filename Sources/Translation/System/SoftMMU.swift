@@ -216,7 +216,8 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
             guest.recordBusError(address, kind, mmuIndex: mmuIndex, of: vcpu)
             return nil
         }
-        return value
+        // A device may answer with more than was asked for.
+        return bytes >= 8 ? value : value & (1 &<< UInt64(bytes &* 8) &- 1)
     }
 
     /// Stores the low `bytes` (1, 2, 4, 8) of `value` at virtual `address`. - Returns: false if it faulted.
@@ -232,7 +233,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         let inside = address & (RAMBlock.pageBytes - 1)
         guard inside &+ UInt64(bytes) <= RAMBlock.pageBytes else {
             // Both pages must be there before anything is stored.
-            for end in [address, (address &+ UInt64(bytes - 1)) & addressMask] {
+            for end in [address, (address &+ UInt64(bytes - 1)) & addressMask & ~(RAMBlock.pageBytes - 1)] {
                 guard guest.translate(end, .store, bytes: 1, mmuIndex: mmuIndex, of: vcpu, memory: memory) != nil else { return false }
             }
             for index in 0 ..< UInt64(bytes) {
