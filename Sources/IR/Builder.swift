@@ -76,26 +76,30 @@ public struct Builder: @unchecked Sendable {
 
     // MARK: memory
 
+    private func indexed(_ access: MemoryAccess) -> UInt16 {
+        access.mmuIndex == 0 ? access.rawValue | (arena.pointee.mmuIndex & 15) &<< 8 : access.rawValue
+    }
+
     /// Loads from `address + displacement`, extended to `type`.
     public func load(_ address: Value, _ displacement: Int64 = 0, _ access: MemoryAccess, _ type: ValueType = .i64) -> Value {
-        emit(Op(.load, type, aux: access.rawValue, address.ref, imm: UInt64(bitPattern: displacement)))
+        emit(Op(.load, type, aux: indexed(access), address.ref, imm: UInt64(bitPattern: displacement)))
     }
     /// Stores the low `access.bytes` of `value` at `address + displacement`.
     public func store(_ address: Value, _ displacement: Int64 = 0, _ value: Value, _ access: MemoryAccess) {
-        emit(Op(.store, value.type, aux: access.rawValue, address.ref, value.ref, imm: UInt64(bitPattern: displacement)))
+        emit(Op(.store, value.type, aux: indexed(access), address.ref, value.ref, imm: UInt64(bitPattern: displacement)))
     }
     /// The result is the old value, extended to `type` as `access` says.
     public func atomicRMW(_ operation: AtomicOperation, _ address: Value, _ operand: Value, _ access: MemoryAccess,
                           _ type: ValueType = .i64) -> Value {
-        emit(Op(.atomicRMW, type, aux: access.rawValue, address.ref, operand.ref, imm: operation.rawValue))
+        emit(Op(.atomicRMW, type, aux: indexed(access), address.ref, operand.ref, imm: operation.rawValue))
     }
     /// The result is the old value, extended to `type` as `access` says.
     public func compareAndSwap(_ address: Value, expected: Value, new: Value, _ access: MemoryAccess, _ type: ValueType = .i64) -> Value {
-        emit(Op(.compareAndSwap, type, aux: access.rawValue, address.ref, expected.ref, new.ref))
+        emit(Op(.compareAndSwap, type, aux: indexed(access), address.ref, expected.ref, new.ref))
     }
     /// Stores `value` if the vCPU's reservation for `address` still holds; i64 0 if it did, 1 if not.
     public func storeConditional(_ address: Value, _ value: Value, _ access: MemoryAccess) -> Value {
-        emit(Op(.storeConditional, .i64, aux: access.rawValue, address.ref, value.ref))
+        emit(Op(.storeConditional, .i64, aux: indexed(access), address.ref, value.ref))
     }
     public func fence(_ kind: FenceKind) { emit(Op(.fence, .none, imm: kind.rawValue)) }
 

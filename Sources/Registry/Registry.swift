@@ -10,19 +10,21 @@ import X64
 public enum Registry {
     /// Guests of user mode.
     public static let guests: [UserGuest] = [
-        UserGuest(
-            name: "riscv64", summary: "RISC-V, 64 bits, little endian", machine: 243,
-            model: DataModel(wordSize: 8, bigEndian: false),
-            cpus: { CPUModel.all.map { ($0.name, $0.summary) } }, features: { CPUModel.features }
-        ) { (cpu: String?) throws(UserModeError) -> any GuestABI in
-            guard let cpu else { return RISCV64LinuxABI(model: .default) }
+        riscv("riscv64", .rv64, "RISC-V, 64 bits, little endian"),
+        riscv("riscv32", .rv32, "RISC-V, 32 bits, little endian"),
+    ]
+
+    private static func riscv(_ name: String, _ xlen: XLEN, _ summary: String) -> UserGuest {
+        UserGuest(name: name, summary: summary, machine: 243, model: DataModel(wordSize: xlen.bytes, bigEndian: false),
+                  cpus: { CPUModel.models(xlen).map { ($0.name, $0.summary) } }, features: { CPUModel.features }) {
+            (cpu: String?) throws(UserModeError) -> any GuestABI in
             do throws(CPUModelError) {
-                return RISCV64LinuxABI(model: try CPUModel(parsing: cpu))
+                return RISCVLinuxABI(model: try cpu.map { (text) throws(CPUModelError) in try CPUModel(parsing: text, xlen: xlen) } ?? .default(xlen))
             } catch {
                 throw UserModeError(error.description)
             }
-        },
-    ]
+        }
+    }
 
     /// Single steps for debuggers.
     public static let stepper: UserMode.MakeStepper = { InterpreterStepper(guest: $0, source: $1) }

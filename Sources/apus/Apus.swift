@@ -1,5 +1,6 @@
 import ImageTool
 import Registry
+import StorageTool
 
 /// The verbs of the command line, one file each.
 ///
@@ -23,6 +24,12 @@ enum Apus {
             },
             Verb(name: "io", help: "send single requests to a disk image ('apus io --help')") {
                 BlockShell.run(name: "apus io", $0, catalogue: Registry.blockDrivers)
+            },
+            Verb(name: "nbd", help: "serve a disk image over the network ('apus nbd --help')") {
+                NBDTool.run(name: "apus nbd", $0, catalogue: Registry.blockDrivers)
+            },
+            Verb(name: "storage", help: "hold block nodes, export them, obey a monitor ('apus storage --help')") {
+                StorageDaemon.run(name: "apus storage", $0, catalogue: Registry.blockDrivers)
             },
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]

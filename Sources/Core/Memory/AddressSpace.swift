@@ -205,7 +205,7 @@ public struct MemorySpan: Sendable {
 enum BusAccess {
     static func read(_ target: any BusTarget, _ bank: Int, _ offset: UInt64, _ width: Int) -> UInt64 {
         let widths = target.widths(bank: bank)
-        if widths.contains(width) { return target.read(bank: bank, offset: offset, width: width) }
+        if widths.contains(width) { return target.read(bank: bank, offset: offset, width: width) & mask(width) }
         if width < widths.lowerBound {
             let unit = UInt64(widths.lowerBound), base = offset & ~(unit - 1)
             let value = target.read(bank: bank, offset: base, width: widths.lowerBound)

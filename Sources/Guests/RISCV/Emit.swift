@@ -30,6 +30,8 @@ struct Emit {
     let extensions: Extensions
     let vectorConfiguration: VectorConfiguration
     let xlen: XLEN
+    /// The code of a machine, with privilege modes.
+    var isMachine = false
     var flow = Flow.next
     /// The rounding direction of an instruction with an `rm` operand.
     var rounding = Rounding.nearestEven

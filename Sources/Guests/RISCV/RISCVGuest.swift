@@ -1,5 +1,5 @@
 // The riscv64 and riscv32 guests: RV64IMAFDC, RV32IMAFDC and the extensions of `Extensions`, by "The RISC-V Instruction Set
-// Manual, Volume I: Unprivileged Architecture". The privileged architecture is left out.
+// Manual, Volume I: Unprivileged Architecture". Machines add the privileged architecture: see Privileged.
 
 import IR
 import Translation
@@ -10,6 +10,8 @@ public final class RISCVGuest: Guest {
     public let layout: StateLayout
     let tree: DecodeTree
     private let hasCompressed: Bool
+    /// The harts have privilege modes: see `RISCVMachineGuest`.
+    private let isMachine: Bool
     private let vectors: VectorConfiguration
 
     /// The width of the registers.
@@ -18,13 +20,17 @@ public final class RISCVGuest: Guest {
     public var minimumInstructionLength: Int { 2 }
     public var maximumInstructionLength: Int { 4 }
 
-    public init(model: CPUModel = .default) {
+    public convenience init(model: CPUModel = .default) { self.init(model: model, isMachine: false) }
+
+    /// - Parameter privileged: what a machine's harts have beyond the extensions of the model.
+    init(model: CPUModel, isMachine: Bool, privileged: Extensions = []) {
         self.model = model
+        self.isMachine = isMachine
         vectors = VectorConfiguration(model)
         let hasVectors = model.extensions.contains(.zve32x)
         layout = RISCVGuest.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8,
                                         beliefOffset: hasVectors ? RISCVState.vectorMode : -1, addressMask: model.xlen.mask)
-        tree = DecodeTree(model.extensions)
+        tree = DecodeTree(isMachine ? model.extensions.union(privileged).union(.privileged) : model.extensions)
         hasCompressed = model.extensions.contains(.zca)
         // The helper table is filled while there is one thread only.
         _ = Clock.helper
@@ -35,13 +41,11 @@ public final class RISCVGuest: Guest {
         _ = Crossbar.bytes
         _ = Crossbar.nibbles
         AES.prepare()
-        _ = NarrowAES.helper
-        _ = BitShuffle.zip
-        _ = BitShuffle.unzip
         _ = (SM4.round, SM4.keySchedule)
         _ = VectorUnit.helper
         _ = VectorConfiguration.helper
         _ = VectorConfiguration.refresh
+        _ = (NarrowAES.helper, BitShuffle.zip, BitShuffle.unzip)
     }
 
     public func translate(_ window: CodeWindow, at pc: UInt64, context: UInt64, into builder: Builder) -> DecodedInstruction {
@@ -49,6 +53,13 @@ public final class RISCVGuest: Guest {
         var emit = Emit(builder, pc: pc, length: length, context: context, extensions: model.extensions, vectors: vectors)
         if let pattern = tree.find(bits), hasCompressed || pc & 2 == 0 {
             let instruction = Instruction(bits)
+            if isMachine {
+                emit.isMachine = true
+                builder.arena.pointee.mmuIndex = UInt16(truncatingIfNeeded: context >> MachineContext.indexShift & 15)
+                guard emit.claimUnit(isFloat: pattern.pointee.usesFloat, isVector: pattern.pointee.usesVectors) else {
+                    return DecodedInstruction(length: Int(length), flow: emit.flow)
+                }
+            }
             if pattern.pointee.isRounded, !emit.setRounding(instruction.rm) {
                 emit.illegal()
             } else {

@@ -23,6 +23,14 @@ extension Emit {
             case .clear: old.andNot(operand)
             }
         }
+        if isMachine {
+            switch i.csr {
+            case 0x001 ... 0x003: guard claimUnit(isFloat: true, isVector: false) else { return }
+            case 0x008, 0x009, 0x00a, 0x00f, 0xc20, 0xc21, 0xc22: guard claimUnit(isFloat: false, isVector: true) else { return }
+            case 0x015, 0x017: break
+            default: return accessMachineCSR(i, operation, operand, isWritten: isWritten)
+            }
+        }
         let frm = constant(UInt64(dynamicRounding))
         switch i.csr {
         case 0x001 where extensions.contains(.f): // fflags

@@ -24,6 +24,9 @@ struct Pattern: Sendable {
     let extensions: Extensions
     let alternative: Extensions
     let meaning: Meaning
+    /// Which units a machine must have switched on for it.
+    let usesFloat: Bool
+    let usesVectors: Bool
 
     /// - Parameters:
     ///   - encoding: most significant bit first: `0` and `1` are fixed, `.` belongs to an operand, `n` too but the `n`
@@ -35,6 +38,8 @@ struct Pattern: Sendable {
         self.extensions = extensions
         self.alternative = alternative
         self.meaning = meaning
+        usesFloat = !extensions.isDisjoint(with: [.f, .d, .zcd, .zfh, .zfhmin, .zfa, .zfbfmin])
+        usesVectors = !extensions.isDisjoint(with: [.vectors, .zvfh, .zvfhmin])
         var mask: UInt32 = 0, match: UInt32 = 0, nonzero: UInt32 = 0, ignored: UInt32 = 0, wide: UInt32 = 0, count: UInt8 = 0
         for character in UnsafeBufferPointer(start: encoding.utf8Start, count: encoding.utf8CodeUnitCount) {
             if character == UInt8(ascii: " ") { continue }
@@ -96,6 +101,6 @@ struct Pattern: Sendable {
         halfArithmetic, brainFloat, compareAndSwap, narrowAtomics, cryptographyBits, encryption, narrowEncryption, hashes, chineseCryptography,
         cacheBlocks, mayBeOperations, pushAndPop, tableJump,
         vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
-        vectorFloatConversions, vectorMemory, vectorMemoryWhole,
+        vectorFloatConversions, vectorMemory, vectorMemoryWhole, privileged, svinval, hypervisor,
     ]
 }

@@ -93,6 +93,9 @@ public struct CPUModel: Sendable, Hashable {
     ]
 
     public static let `default` = all[0]
+    /// The model of guests of one width that nobody chose another for.
+    public static func `default`(_ xlen: XLEN) -> CPUModel { xlen == .rv64 ? .default : narrowDefault }
+    private static let narrowDefault = models(.rv32)[0]
 
     /// The model of a `-cpu` argument: a model name and switches, `name=on|off|true|false`, `+name`, `-name` or `name`.
     /// - Parameter xlen: the width of the guest; the models of others are unknown.

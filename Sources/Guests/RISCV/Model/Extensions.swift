@@ -83,6 +83,11 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     /// The V extension with the embedded profiles that it contains.
     public static let vectors: Extensions = [.v, .zve64d, .zve64f, .zve64x, .zve32f, .zve32x]
 
+    /// The instructions of the privileged manual: a machine's harts have them, programs do not.
+    static let privileged = Extensions(rawValue: 1 << 120)
+    public static let h = Extensions(rawValue: 1 << 121)
+    public static let svinval = Extensions(rawValue: 1 << 122)
+
     // Properties of memory and of reservation sets: this guest has them all.
     public static let zic64b = Extensions(rawValue: 1 << 100)
     public static let ziccamoa = Extensions(rawValue: 1 << 101)

@@ -259,6 +259,8 @@ struct VectorInstruction {
             return width <= widest && emul >= -3 && emul <= 3 && isAligned(vd, emul) && fits(emul) && sparesMask
         case .store, .storeStrided: return width <= widest && emul >= -3 && emul <= 3 && isAligned(vd, emul) && fits(emul)
         case .storeIndexed, .loadIndexed:
+            // An index wider than a register is reserved.
+            if width > 2, capability.contains(.narrowAddresses) { return false }
             guard width <= widest, emul >= -3, emul <= 3, isAligned(vs2, emul), isAligned(vd, lmul), fits(lmul) else { return false }
             guard operation == .loadIndexed else { return true }
             guard sparesMask else { return false }

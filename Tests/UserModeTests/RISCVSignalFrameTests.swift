@@ -5,10 +5,10 @@ import Testing
 import Translation
 import UserMode
 
-@Suite struct RISCV64SignalFrameTests {
+@Suite struct RISCVSignalFrameTests {
     @Test func registersSurviveARoundTrip() throws {
         HostFaults.install()
-        let abi = RISCV64LinuxABI(model: .default)
+        let abi = RISCVLinuxABI(model: .default)
         let memory = GuestMemory(layout: AddressLayout(wordSize: 8, hostLimit: AddressLayout.hostLimit(), reserved: 0, stackSize: 8 << 20, random: 0))
         let area: UInt64 = 0x1100_0000_0000
         try #require(memory.mmap(area, 0x4000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == Int64(area))

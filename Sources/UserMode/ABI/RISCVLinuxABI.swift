@@ -1,35 +1,39 @@
 import RISCV
 import Translation
 
-/// Linux on riscv64: the conventions of `arch/riscv` as its user-space headers and `Documentation/arch/riscv` state
+/// Linux on riscv64 and riscv32: the conventions of `arch/riscv` as its user-space headers and `Documentation/arch/riscv` state
 /// them. Signal frames and the vDSO stand in files of their own.
-public final class RISCV64LinuxABI: GuestABI {
+public final class RISCVLinuxABI: GuestABI {
     public let guest: any Guest
     let model: CPUModel
     public let systemCallNumbers: [Int: String]
     private let image: VDSOImage
-    package static var systemCallNumbers: [Int: String] {
-        GenericSystemCalls.numbers(adding: [258: "riscv_hwprobe", 259: "riscv_flush_icache"])
+    let frame: RISCVSignalFrame
+    package static func systemCallNumbers(_ xlen: XLEN = .rv64) -> [Int: String] {
+        let own = [258: "riscv_hwprobe", 259: "riscv_flush_icache"]
+        return xlen == .rv64 ? GenericSystemCalls.numbers(adding: own) : GenericSystemCalls.narrowNumbers(adding: own)
     }
 
     public init(model: CPUModel) {
         self.model = model
         guest = RISCVGuest(model: model)
-        systemCallNumbers = Self.systemCallNumbers
-        image = RISCV64VDSO.image()
+        systemCallNumbers = Self.systemCallNumbers(model.xlen)
+        image = RISCVVDSO.image(model.xlen)
+        frame = RISCVSignalFrame(model.xlen)
     }
 
     /// Whether there are vector registers, and the bytes of each.
     var hasVectors: Bool { model.extensions.contains(.zve32x) }
     var vectorBytes: Int { model.vectorBits / 8 }
 
-    public var machine: String { "riscv64" }
-    public var dataModel: DataModel { DataModel(wordSize: 8, bigEndian: false) }
+    var xlen: XLEN { model.xlen }
+    public var machine: String { xlen == .rv64 ? "riscv64" : "riscv32" }
+    public var dataModel: DataModel { DataModel(wordSize: xlen.bytes, bigEndian: false) }
     /// EM_RISCV
     public var elfMachine: UInt16 { 243 }
     public var vdso: [UInt8]? { image.bytes }
     public var vdsoSignalReturn: UInt64 { image.signalReturn }
-    public var minimumSignalStack: UInt64 { UInt64(RISCV64SignalFrame.size) &+ 1024 &+ (hasVectors ? UInt64(RISCV64SignalFrame.vectorSize(vectorBytes)) : 0) }
+    public var minimumSignalStack: UInt64 { UInt64(frame.size) &+ 1024 &+ (hasVectors ? UInt64(frame.vectorSize(vectorBytes)) : 0) }
 
     /// Bit n for the extension of letter n (`asm/hwcap.h`): i m a f d c v; no other has a bit.
     public var hardwareCapabilities: (UInt64, UInt64, String?) {
@@ -46,7 +50,7 @@ public final class RISCV64LinuxABI: GuestABI {
         let isa = model.extensions.isaString
         var text = ""
         for hart in 0..<max(processors, 1) {
-            text += "processor\t: \(hart)\nhart\t\t: \(hart)\nisa\t\t: \(isa)\nmmu\t\t: sv39\n"
+            text += "processor\t: \(hart)\nhart\t\t: \(hart)\nisa\t\t: \(isa)\nmmu\t\t: \(xlen == .rv64 ? "sv39" : "sv32")\n"
             text += "mvendorid\t: 0x0\nmarchid\t\t: 0x0\nmimpid\t\t: 0x0\nhart isa\t: \(isa)\n\n"
         }
         return text
@@ -60,7 +64,7 @@ public final class RISCV64LinuxABI: GuestABI {
     }
 
     public func finishSystemCall(_ vcpu: VCPU, result: Int64) {
-        vcpu[x: 10] = UInt64(bitPattern: result)
+        vcpu[x: 10] = UInt64(bitPattern: result) & xlen.mask
         vcpu.pc &+= 4
     }
 
@@ -84,7 +88,7 @@ public final class RISCV64LinuxABI: GuestABI {
 }
 
 extension VCPU {
-    /// Integer register `index`, 1 to 31.
+    /// Integer register `index`, 1 to 31; the upper half is zero on RV32.
     subscript(x index: Int) -> UInt64 {
         @inline(__always) get { self[UInt64.self, RISCVState.integer(index)] }
         @inline(__always) set { self[UInt64.self, RISCVState.integer(index)] = newValue }

@@ -1,7 +1,7 @@
 import RISCV
 
 // riscv_hwprobe(2) (`Documentation/arch/riscv/hwprobe.rst`, `asm/hwprobe.h`): what the CPU model can do.
-extension RISCV64LinuxABI {
+extension RISCVLinuxABI {
     /// The bits of `RISCV_HWPROBE_KEY_IMA_EXT_0`.
     private static let extensionBits: [(bit: UInt64, extensions: Extensions)] = [
         (0, [.f, .d]), (1, .c), (2, .v), (3, .zba), (4, .zbb), (5, .zbs), (6, .zicboz), (7, .zbc), (8, .zbkb), (9, .zbkc), (10, .zbkx),
@@ -20,7 +20,7 @@ extension RISCV64LinuxABI {
         // Base behaviour: IMA.
         case 3: model.extensions.isSuperset(of: [.m, .a]) ? 1 : 0
         case 4:
-            RISCV64LinuxABI.extensionBits.reduce(0) { bits, row in
+            RISCVLinuxABI.extensionBits.reduce(0) { bits, row in
                 model.extensions.isSuperset(of: row.extensions) ? bits | 1 &<< row.bit : bits
             }
         // Misaligned scalar accesses are fast: the old key, and the new one.
@@ -28,7 +28,7 @@ extension RISCV64LinuxABI {
         // Bytes in a block of zicboz.
         case 6: model.extensions.contains(.zicboz) ? 64 : 0
         // The highest user address.
-        case 7: 0x3f_ffff_ffff
+        case 7: xlen == .rv64 ? 0x3f_ffff_ffff : 0x9dff_ffff
         // Frequency of the time counter.
         case 8: 10_000_000
         default: nil
