@@ -2,6 +2,7 @@
 // interrupt; memory, and a device that remembers what was done to it.
 
 import Core
+import Glibc
 import Host
 import IR
 import Interpreter

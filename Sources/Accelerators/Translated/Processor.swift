@@ -180,6 +180,8 @@ public final class Processor: @unchecked Sendable {
 
     private func live() {
         HostFaults.prepareThread()
+        // The creator's signal mask was inherited.
+        apus_signal_mask(1, 1 &<< UInt64(Self.kickSignal - 1), nil)
         apus_thread_set(4, activity)
         apus_thread_set(1, vcpu.state)
         pthread_mutex_lock(lock)

@@ -41,11 +41,10 @@ public final class ProcessorSet: @unchecked Sendable {
     /// - Returns: false if the host has no threads left.
     public func start(paused: Bool = false) -> Bool {
         let isFirst = state.withLock { state in
-            defer {
-                state.isStarted = true
-                state.isPaused = paused
-            }
-            return !state.isStarted
+            guard !state.isStarted else { return false }
+            state.isStarted = true
+            state.isPaused = paused
+            return true
         }
         guard isFirst else { return true }
         if paused { for processor in processors { processor.hold() } }

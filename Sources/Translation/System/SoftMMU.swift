@@ -188,6 +188,9 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
 
     // MARK: accesses of helpers
 
+    /// The MMU index of data accesses by the code that runs.
+    public var dataIndex: Int { guest.dataIndex(context: vcpu.context) }
+
     /// Loads `bytes` (1, 2, 4, 8) at virtual `address`, little-endian, zero-extended.
     /// - Returns: nil if it faulted: the exception is recorded, and the helper returns `ExitReason.memoryFault` plus 1
     ///   (effect `mayExit`).
@@ -213,7 +216,8 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
             guest.recordBusError(address, kind, mmuIndex: mmuIndex, of: vcpu)
             return nil
         }
-        return value
+        // A device may answer with more than was asked for.
+        return bytes >= 8 ? value : value & (1 &<< UInt64(bytes &* 8) &- 1)
     }
 
     /// Stores the low `bytes` (1, 2, 4, 8) of `value` at virtual `address`. - Returns: false if it faulted.
@@ -229,7 +233,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         let inside = address & (RAMBlock.pageBytes - 1)
         guard inside &+ UInt64(bytes) <= RAMBlock.pageBytes else {
             // Both pages must be there before anything is stored.
-            for end in [address, (address &+ UInt64(bytes - 1)) & addressMask] {
+            for end in [address, (address &+ UInt64(bytes - 1)) & addressMask & ~(RAMBlock.pageBytes - 1)] {
                 guard guest.translate(end, .store, bytes: 1, mmuIndex: mmuIndex, of: vcpu, memory: memory) != nil else { return false }
             }
             for index in 0 ..< UInt64(bytes) {
@@ -243,6 +247,24 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
             return false
         }
         return true
+    }
+
+    /// Replaces the 16 aligned bytes at virtual `address` by two words, low first, if they equal `expected`, which becomes the
+    /// old value; in one atomic step. - Returns: false if it faulted.
+    public func compareAndSwap16(_ address: UInt64, _ expected: inout (UInt64, UInt64), _ low: UInt64, _ high: UInt64, mmuIndex: Int) -> Bool {
+        switch host(address, .store, bytes: 16, mmuIndex: mmuIndex) {
+        case .fault: return false
+        case .other:
+            // What is not memory has no such access.
+            guest.recordBusError(address, .store, mmuIndex: mmuIndex, of: vcpu)
+            return false
+        case .memory(let host):
+            let failed = withUnsafeMutableBytes(of: &expected) { pair in
+                apus_guarded_cas16(host, pair.baseAddress?.assumingMemoryBound(to: UInt64.self), low, high)
+            }
+            if watched != nil { didStore(bytes: 16) }
+            return failed == 0
+        }
     }
 
     private static func load(_ host: UnsafeMutableRawPointer, _ bytes: Int) -> UInt64 {

@@ -18,7 +18,7 @@ enum FaultRecovery {
         var halves: UnsafeMutablePointer<BlockTable>
     }
 
-    static let capacity = 4
+    static let capacity = 16
     nonisolated(unsafe) static let spaces = UnsafeMutablePointer<Space>.allocate(capacity: capacity)
     nonisolated(unsafe) static let count: UnsafeMutablePointer<Int> = {
         let count = UnsafeMutablePointer<Int>.allocate(capacity: 1)

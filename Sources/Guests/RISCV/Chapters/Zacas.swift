@@ -38,6 +38,7 @@ enum PairSwap {
     static let helper = HelperTable.register { state, address, pairs, _ in
         guard address & 15 == 0 else {
             state.storeBytes(of: address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+            state.storeBytes(of: UInt32(AccessKind.store.rawValue), toByteOffset: Int(StateHeader.faultCode), as: UInt32.self)
             return UInt64(ExitReason.misaligned.rawValue) &+ 1
         }
         // The pair of x0 reads as 0 and is not written.
@@ -45,6 +46,18 @@ enum PairSwap {
         func word(_ number: UInt64, _ pair: UInt64) -> UInt64 { pair == 0 ? 0 : register(number).load(as: UInt64.self) }
         let rd = pairs & 31, rs2 = pairs &>> 8 & 31
         var old = (word(rd, rd), word(rd &+ 1, rd))
+        func finish() -> UInt64 {
+            guard rd != 0 else { return 0 }
+            register(rd).storeBytes(of: old.0, as: UInt64.self)
+            register(rd &+ 1).storeBytes(of: old.1, as: UInt64.self)
+            return 0
+        }
+        if let mmu = SoftMMU.of(state) {
+            guard mmu.compareAndSwap16(address, &old, word(rs2, rs2), word(rs2 &+ 1, rs2), mmuIndex: mmu.dataIndex) else {
+                return UInt64(ExitReason.memoryFault.rawValue) &+ 1
+            }
+            return finish()
+        }
         let base = state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self)
         let host = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: address &+ base))
         let failed = withUnsafeMutableBytes(of: &old) { pair in
@@ -58,11 +71,7 @@ enum PairSwap {
             state.storeBytes(of: fault.code == 128 ? 1 : UInt32(bitPattern: fault.code), toByteOffset: Int(StateHeader.faultCode), as: UInt32.self)
             return UInt64(ExitReason.memoryFault.rawValue) &+ 1
         }
-        if rd != 0 {
-            register(rd).storeBytes(of: old.0, as: UInt64.self)
-            register(rd &+ 1).storeBytes(of: old.1, as: UInt64.self)
-        }
-        return 0
+        return finish()
     }
 }
 
