@@ -14,7 +14,8 @@ import Translation
 import X64
 
 func fail(_ text: String) -> Never {
-    fputs("apus-bare: \(text)\n", stderr)
+    let line = Array("apus-bare: \(text)\n".utf8)
+    _ = write(2, line, line.count)
     exit(2)
 }
 
@@ -50,11 +51,11 @@ if engineName == "interpreter" {
     engine = made
 }
 
+// The loop has written what the serial port was given before it comes to this.
 let requests = MachineRequests { request in
-    fflush(stdout)
-    switch request {
-    case .powerOff(let status): exit(status ?? 0)
-    default: exit(3)
+    loop.submit {
+        if case .powerOff(let status) = request { exit(status ?? 0) }
+        exit(3)
     }
 }
 let parts = BoardParts(loop: loop, requests: requests)
