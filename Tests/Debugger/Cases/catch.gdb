@@ -1,7 +1,0 @@
-# program: threads
-handle SIGUSR1 nostop noprint pass
-catch signal SIGUSR1
-continue
-print $_siginfo.si_signo
-delete
-continue
