@@ -3,7 +3,7 @@
 # hands to the static Apus, without anything registered on the machine (Scripts/in-root.sh).
 # Quick: a tree of fetch-root.sh, with what finds itself wrong in a chroot: devices, /proc, scripts, compilers.
 #   --full   a Debian that debootstrap makes through Apus (Scripts/make-root.sh); in it apt-get installs build-essential,
-#            with which the sources of PACKAGE (default: hello bash) are configured, compiled and tested, and the same
+#            with which the sources of PACKAGE (default: bash) are configured, compiled and tested, and the same
 #            in an amd64 Debian, natively: the test suites must end alike. Half an hour, and needs the mirror.
 #   --root FOLDER  keeps the Debian there, and uses the one that is   --interpreter PATH  another emulator; no comparison
 # One line a case, then 'N passed, N failed'.
@@ -14,7 +14,7 @@ full= root= interpreter= packages=()
 while [ $# -gt 0 ]; do case $1 in
     --full) full=1;; --root) root=${2?}; shift;; --interpreter) interpreter=${2?}; shift;;
     -*) sed -n 2,9p "$0"; exit 2;; *) packages+=("$1");; esac; shift; done
-[ ${#packages[@]} -gt 0 ] || packages=(hello bash)
+[ ${#packages[@]} -gt 0 ] || packages=(bash)
 
 if ! [ -x "${APUS_STATIC:-$REPO/.build-static/release/apus}" ]; then
     say "no static executable (make static): the chroot is not tested"; echo "0 passed, 0 failed"; exit 0
