@@ -44,6 +44,7 @@ part "signals, threads and processes as on the host" Tests/Guest/run.sh
 part "gdb sessions and core files" Tests/Debugger/run.sh
 part "counts, calls and coverage" Tests/Tools/run.sh
 part "programs started by the kernel" Tests/BinaryFormat/run.sh
+part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
 part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh

@@ -39,10 +39,10 @@ enum ThreadCalls {
         if request.has(CloneFlags.thread) { return ThreadCreation.create(call, request) }
         if request.has(CloneFlags.signalHandlers), !request.has(CloneFlags.vm) { return .error(EINVAL) }
         if request.has(CloneFlags.vm) {
-            // A process that shares memory and runs beside its parent would need thread-local storage of the host's
-            // own C library: not supported.
-            guard request.has(CloneFlags.vfork) else { return .error(EINVAL) }
-            // See DebuggedFork.
+            let isWaitedFor = request.has(CloneFlags.vfork)
+            // A debugger has no words for two processes in one memory; see DebuggedFork for what it gets for vfork.
+            if !isWaitedFor, call.process.debugger != nil { return .error(EINVAL) }
+            if !isWaitedFor { return Vfork.beside(call, request) }
             if call.process.debugger?.isAttached ?? false { return Fork.fork(call, request.withoutSharing, isVfork: true) }
             return Vfork.vfork(call, request)
         }

@@ -146,8 +146,7 @@ enum InformationCalls {
             if wanted.1 == infinity { wanted.1 = .max }
         }
         let mine = pid == 0 || pid == Int(getpid())
-        // RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS
-        let virtual = mine && [2, 3, 9].contains(resource)
+        let virtual = mine && VirtualLimits.resources.contains(resource)
         if virtual && new != 0 && wanted.0 > wanted.1 { return .error(EINVAL) }
         let passNew = new != 0 && !virtual
         let result = withUnsafeMutableBytes(of: &wanted) { wanted in
