@@ -42,6 +42,8 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),
         .executableTarget(name: "apus-differential", dependencies: ["RISCV", "Translation", "IR", "Interpreter", "X64", "Host"],
                           path: "Tests/Differential", exclude: ["Guest", "run.sh"]),
+        // Built by Tests/Fuzz/run.sh with libFuzzer; plainly, it runs inputs again.
+        .executableTarget(name: "apus-fuzz", dependencies: ["Formats", "Block", "Core", "Host"], path: "Tests/Fuzz", exclude: ["run.sh", "seeds.txt"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
