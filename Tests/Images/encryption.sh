@@ -59,6 +59,7 @@ for their in seven newer; do
         "$executable" io -f raw model.raw -c 'write -P 8 65000 4000' > out
         try "$name: after writes of both" $their compare --image-opts "$(named both.qcow2 s)" driver=raw,file.filename=model.raw
         try "$name: and for us" img compare --image-opts "$(named both.qcow2 s)" driver=raw,file.filename=model.raw
+        case $options in *compat=0.10*) continue;; esac    # version 2 does not resize what has snapshots
         try "$name: resize" img resize -q --image-opts "$(named both.qcow2 s)" 7M
         try "$name: check after resize" $their check --image-opts "$(named both.qcow2 s)"
         truncate -s 7M model.raw
@@ -79,18 +80,18 @@ OPTIONS
         rm -f keys.img
         try "$their $format slots: create" img create -q -f $format -o "$formatOption${prefix}key-secret=s,${prefix}iter-time=10" keys.img 2M
         try "$their $format slots: add" img amend --image-opts -o "${prefix}state=active,${prefix}new-secret=new,${prefix}iter-time=10" "$(opts s)"
-        try "$their $format slots: theirs opens by the new one" $their check --image-opts "$(opts new)" || true
+        try "$their $format slots: theirs opens by the new one" $their convert --image-opts "$(opts new)" -O raw opened.raw
         try "$their $format slots: their add" $their amend --image-opts -o "${prefix}state=active,${prefix}new-secret=wrong,${prefix}keyslot=5,${prefix}iter-time=10" "$(opts new)"
-        try "$their $format slots: ours opens by that" img map --image-opts "$(opts wrong)"
+        try "$their $format slots: ours opens by that" img convert --image-opts "$(opts wrong)" -O raw opened.raw
         refuse "$their $format slots: a slot in use" img amend --image-opts -o "${prefix}state=active,${prefix}new-secret=new,${prefix}keyslot=5" "$(opts s)"
         try "$their $format slots: remove by password" img amend --image-opts -o "${prefix}state=inactive,${prefix}old-secret=s" "$(opts new)"
-        refuse "$their $format slots: which is gone" $their map --image-opts "$(opts s)"
-        refuse "$their $format slots: for us too" img map --image-opts "$(opts s)"
+        refuse "$their $format slots: which is gone" $their convert --image-opts "$(opts s)" -O raw opened.raw
+        refuse "$their $format slots: for us too" img convert --image-opts "$(opts s)" -O raw opened.raw
         try "$their $format slots: remove by number" img amend --image-opts -o "${prefix}state=inactive,${prefix}keyslot=5" "$(opts new)"
         refuse "$their $format slots: the last one" img amend --image-opts -o "${prefix}state=inactive,${prefix}keyslot=1" "$(opts new)"
-        try "$their $format slots: still opens" $their map --image-opts "$(opts new)"
+        try "$their $format slots: still opens" $their convert --image-opts "$(opts new)" -O raw opened.raw
         try "$their $format slots: the last one, by force" img amend --force --image-opts -o "${prefix}state=inactive,${prefix}keyslot=1" "$(opts new)"
-        refuse "$their $format slots: opens no more" img map --image-opts "$(opts new)"
+        refuse "$their $format slots: opens no more" img convert --image-opts "$(opts new)" -O raw opened.raw
     done
 
     # The old encryption.
