@@ -10,6 +10,12 @@
 import Block
 import Glibc
 
+/// Writes a line to standard error.
+func complain(_ line: String) {
+    let bytes = Array(line.utf8)
+    _ = write(2, bytes, bytes.count)
+}
+
 /// Writes all bytes to standard output.
 func put(_ bytes: [UInt8]) {
     var done = 0
@@ -22,7 +28,7 @@ func put(_ bytes: [UInt8]) {
 
 func contents(_ path: String) -> [UInt8] {
     guard let file = fopen(path, "rb") else {
-        fputs("apus-fuzz: cannot open '\(path)'\n", stderr)
+        complain("apus-fuzz: cannot open '\(path)'\n")
         exit(1)
     }
     defer { fclose(file) }
@@ -42,7 +48,7 @@ func runDriver(_ count: UnsafeMutablePointer<Int32>, _ words: UnsafeMutablePoint
 
 let wanted = getenv("APUS_FUZZ_TARGET").map { String(cString: $0) } ?? ""
 guard let chosen = FuzzTarget.all.first(where: { $0.name == wanted }) else {
-    fputs("apus-fuzz: APUS_FUZZ_TARGET names one of: \(FuzzTarget.all.map(\.name).joined(separator: " "))\n", stderr)
+    complain("apus-fuzz: APUS_FUZZ_TARGET names one of: \(FuzzTarget.all.map(\.name).joined(separator: " "))\n")
     exit(2)
 }
 nonisolated(unsafe) let body = chosen.run
@@ -60,7 +66,7 @@ case "--pack" where words.count == 2: put(SparseInput.packed(contents(words[1]))
 case "--unpack" where words.count == 2: put(SparseInput(contents(words[1])).image)
 default:
     guard let name = words.first, words.count > 1, let target = FuzzTarget.all.first(where: { $0.name == name }) else {
-        fputs("usage: apus-fuzz TARGET FILE… | --pack IMAGE | --unpack FILE | --list\n", stderr)
+        complain("usage: apus-fuzz TARGET FILE… | --pack IMAGE | --unpack FILE | --list\n")
         exit(2)
     }
     for path in words.dropFirst() { target.run(contents(path)) }
