@@ -55,6 +55,8 @@ let package = Package(
         .executableTarget(name: "apus-bare", dependencies: [
             "Machines", "Devices", "Char", "Translated", "RISCV", "Interpreter", "X64", "Translation", "Core", "Host",
         ], path: "Tests/Privileged/Machine"),
+        // Built by Tests/Fuzz/run.sh with libFuzzer; plainly, it runs inputs again.
+        .executableTarget(name: "apus-fuzz", dependencies: ["Formats", "Block", "Core", "Host"], path: "Tests/Fuzz", exclude: ["run.sh", "seeds.txt"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
