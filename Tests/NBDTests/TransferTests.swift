@@ -21,9 +21,9 @@ import Testing
         let client = try server.connect(scratch, access)
         var model = [UInt8](repeating: 0, count: Int(size))
         var random = Seeded(7)
-        for request in 0..<400 {
+        for request in 0..<250 {
             let start = random.below(size)
-            let count = min(size - start, random.below(random.below(4) == 0 ? size : 20000) + 1)
+            let count = min(size - start, random.below(random.below(8) == 0 ? 400_000 : 20000) + 1)
             let range = Int(start)..<Int(start + count)
             switch random.below(10) {
             case 0...4:
