@@ -16,7 +16,7 @@ enum CacheBlocks {
         if hart.privilege == .user, hart.senvcfg & field == 0 { return illegal }
         // A block must be readable; where it is not, the fault is that of a store.
         guard mmu.load(address & ~63, bytes: 1, mmuIndex: Int(truncatingIfNeeded: index)) == nil else { return 0 }
-        hart.recordedCause = hart.recordedCause == .loadPage ? .storePage : hart.recordedCause == .loadAccess ? .storeAccess : hart.recordedCause
+        hart.recorded.cause = hart.recorded.cause == .loadPage ? .storePage : hart.recorded.cause == .loadAccess ? .storeAccess : hart.recorded.cause
         return UInt64(ExitReason.memoryFault.rawValue) + 1
     }
 }
