@@ -1,5 +1,5 @@
 import Testing
-@testable import UserMode
+import UserMode
 
 /// Limits on their way through `execve`: text that a program could also have written itself.
 struct VirtualLimitsTests {
