@@ -92,7 +92,7 @@ extension CatalogueEntry {
             if mnemonic == "amocas.q", operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 30 }) { continue }
             var record = CaseRecord(encoding: bits, count: count, seed: random.next())
             if usesVectors {
-                record.alignment = UInt8(grouping)
+                record.alignment = UInt8(grouping) | elementGroup
                 if syntax.contains("(rs1)") {
                     record.base = UInt8(truncatingIfNeeded: Operand.rs1.value(in: bits))
                     record.kind = 5
@@ -136,6 +136,13 @@ extension CatalogueEntry {
             }
             return record
         }
+    }
+
+    /// What the guest program is told of element groups: 16 or 32 for those of four or eight, 64 for elements of 64 bits too.
+    private var elementGroup: UInt8 {
+        if mnemonic.hasPrefix("vsm3") { return 32 }
+        if mnemonic.hasPrefix("vsha2") { return 16 | 64 }
+        return mask & 0x7f == 0x7f && match & 0x7f == 0x77 ? 16 : 0
     }
 
     /// Whether the reference is known to do otherwise for a state; see docs/differences.md.

@@ -25,7 +25,8 @@ enum Tools {
     /// The CPUs of QEMU with the extensions of this guest's `InstructionCatalogue.models`, and as little else as QEMU lets one
     /// choose.
     static let qemuCPUs: [String: String] = {
-        let most = "rv64,b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on"
+        let most = "rv64,b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on,zvbb=on"
+            + ",zvknc=on,zvkng=on,zvksc=on,zvksg=on,zvknha=on,zvfbfwma=on"
         return ["max": most, "max,c=off,zcmp=on,zcmt=on": most + ",c=off,zcmp=on,zcmt=on"]
     }()
     static func qemuCPU(_ model: String) -> String { qemuCPUs[model] ?? "rv64" }

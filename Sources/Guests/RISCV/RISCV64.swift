@@ -33,10 +33,10 @@ public final class RISCV64: Guest {
         _ = Crossbar.bytes
         _ = Crossbar.nibbles
         AES.prepare()
-        _ = (SM4.round, SM4.keySchedule)
         _ = VectorUnit.helper
         _ = VectorConfiguration.helper
         _ = VectorConfiguration.refresh
+        SM4.prepare()
     }
 
     public func translate(_ window: CodeWindow, at pc: UInt64, context: UInt64, into builder: Builder) -> DecodedInstruction {

@@ -5,10 +5,12 @@ extension RISCV64LinuxABI {
     /// The bits of `RISCV_HWPROBE_KEY_IMA_EXT_0`.
     private static let extensionBits: [(bit: UInt64, extensions: Extensions)] = [
         (0, [.f, .d]), (1, .c), (2, .v), (3, .zba), (4, .zbb), (5, .zbs), (6, .zicboz), (7, .zbc), (8, .zbkb), (9, .zbkc), (10, .zbkx),
-        (11, .zknd), (12, .zkne), (13, .zknh), (14, .zksed), (15, .zksh), (16, .zkt), (27, .zfh), (28, .zfhmin),
+        (11, .zknd), (12, .zkne), (13, .zknh), (14, .zksed), (15, .zksh), (16, .zkt), (17, .zvbb), (18, .zvbc), (19, .zvkb), (20, .zvkg),
+        (21, .zvkned), (22, .zvknha), (23, .zvknhb), (24, .zvksed), (25, .zvksh), (26, .zvkt), (27, .zfh), (28, .zfhmin),
         (29, .zihintntl), (30, .zvfh), (31, .zvfhmin), (32, .zfa), (34, .zacas), (35, .zicond), (36, .zihintpause), (37, .zve32x),
         (38, .zve32f), (39, .zve64x), (40, .zve64f), (41, .zve64d), (42, .zimop), (43, .zca), (44, .zcb),
-        (45, .zcd), (47, .zcmop), (48, .zawrs), (50, .zicntr), (51, .zihpm), (52, .zfbfmin), (56, .zaamo), (57, .zalrsc),
+        (45, .zcd), (47, .zcmop), (48, .zawrs), (50, .zicntr), (51, .zihpm), (52, .zfbfmin), (53, .zvfbfmin),
+        (54, .zvfbfwma), (56, .zaamo), (57, .zalrsc),
         (58, .zabha),
     ]
 

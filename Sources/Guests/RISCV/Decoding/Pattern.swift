@@ -80,6 +80,6 @@ struct Pattern: Sendable {
         halfArithmetic, brainFloat, compareAndSwap, narrowAtomics, cryptographyBits, encryption, hashes, chineseCryptography,
         cacheBlocks, mayBeOperations, pushAndPop, tableJump,
         vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
-        vectorFloatConversions, vectorMemory, vectorMemoryWhole,
+        vectorFloatConversions, vectorMemory, vectorMemoryWhole, vectorBits, vectorEncryption, vectorHashes, vectorBrainFloat,
     ]
 }
