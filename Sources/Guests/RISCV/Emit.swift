@@ -15,6 +15,8 @@ public enum RISCVState {
     }
     /// UInt64: `jvt`, the base of the jump table of Zcmt.
     public static let jumpTable = StateHeader.guestControl
+    /// UInt64: what `prctl(PR_RISCV_V_SET_CONTROL)` left, for the user mode.
+    public static let vectorPolicy: Int32 = StateHeader.guestControl &+ 32
 }
 
 /// One guest instruction in translation.

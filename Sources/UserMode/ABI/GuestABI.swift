@@ -42,6 +42,9 @@ public protocol GuestABI: AnyObject, Sendable {
     /// `riscv_hwprobe`: the value of `key`, or nil if the key is not known. Other architectures have none.
     func hardwareProbe(_ key: Int64) -> UInt64?
 
+    /// A `prctl` option of this architecture alone: its result or negated errno; nil if the kernel has no such option here.
+    func processControl(_ option: Int32, _ first: UInt64, _ second: UInt64, _ vcpu: VCPU) -> Int64?
+
     // Registers of a vCPU by role
     func systemCall(of vcpu: VCPU) -> (number: Int, arguments: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64))
     /// Stores a result (or negated errno) and moves pc past the system call instruction.
@@ -71,6 +74,7 @@ public extension GuestABI {
     var flavour: KernelFlavour { .generic }
     var alignsRegisterPairs: Bool { false }
     func hardwareProbe(_ key: Int64) -> UInt64? { nil }
+    func processControl(_ option: Int32, _ first: UInt64, _ second: UInt64, _ vcpu: VCPU) -> Int64? { nil }
     // As the newer architectures have it.
     var signalActionHasRestorer: Bool { false }
     var cloneTakesTLSBeforeChildTID: Bool { true }

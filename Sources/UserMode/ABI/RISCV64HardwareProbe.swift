@@ -11,10 +11,10 @@ extension RISCV64LinuxABI {
         (38, .zve32f), (39, .zve64x), (40, .zve64f), (41, .zve64d), (42, .zimop), (43, .zca), (44, .zcb),
         (45, .zcd), (47, .zcmop), (48, .zawrs), (50, .zicntr), (51, .zihpm), (52, .zfbfmin), (53, .zvfbfmin),
         (54, .zvfbfwma), (56, .zaamo), (57, .zalrsc),
-        (58, .zabha),
+        (58, .zabha), (60, .zicbop),
     ]
 
-    /// The value of `key`, or nil for a key beyond those of Linux 6.12. The bits are those that Linux 6.17 knows.
+    /// The value of `key`, or nil for a key beyond those of Linux 7.0. Bit 55 (zicbom) stays clear: programs may not use it.
     public func hardwareProbe(_ key: Int64) -> UInt64? {
         switch key {
         // Vendor, architecture and implementation numbers.
@@ -32,7 +32,16 @@ extension RISCV64LinuxABI {
         // The highest user address.
         case 7: 0x3f_ffff_ffff
         // Frequency of the time counter.
-        case 8: 10_000_000
+        case 8: Clock.frequency
+        // Misaligned vector accesses are fast, or there are none.
+        case 10: model.extensions.contains(.zve32x) ? 3 : 4
+        // Extensions of T-Head, SiFive and MIPS.
+        case 11, 13, 14: 0
+        // Bytes in a block of zicbom and of zicbop.
+        case 12: model.extensions.contains(.zicbom) ? 64 : 0
+        case 15: model.extensions.contains(.zicbop) ? 64 : 0
+        // The second word of extensions.
+        case 16: 0
         default: nil
         }
     }

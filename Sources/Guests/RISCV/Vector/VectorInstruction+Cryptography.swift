@@ -44,7 +44,7 @@ extension VectorInstruction {
         case .sha2ms, .sha2ch, .sha2cl:
             return (sew == 2 || sew == 3 && capability.contains(.longHashes)) && holdsGroups && isAligned(vs2, lmul) && isAligned(vs1, lmul)
                 && apart(vs1) && apart(vs2)
-        case .sm3me: return sew == 2 && holdsGroups && isAligned(vs2, lmul) && isAligned(vs1, lmul) && apart(vs2) && apart(vs1)
+        case .sm3me: return sew == 2 && holdsGroups && isAligned(vs2, lmul) && isAligned(vs1, lmul) && apart(vs2)
         case .sm3c: return sew == 2 && holdsGroups && isAligned(vs2, lmul) && apart(vs2)
         default: return nil
         }
