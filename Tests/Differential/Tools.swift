@@ -26,7 +26,7 @@ enum Tools {
     /// choose.
     static let qemuCPUs: [String: String] = {
         let most = "rv64,b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on,zvbb=on"
-            + ",zvknc=on,zvkng=on,zvksc=on,zvksg=on,zvknha=on,zvfbfwma=on"
+            + ",zvknc=on,zvkng=on,zvksc=on,zvksg=on,zvknha=on,zvfbfwma=on,zicfilp=on,zicfiss=on"
         return ["max": most, "max,c=off,zcmp=on,zcmt=on": most + ",c=off,zcmp=on,zcmt=on"]
     }()
     static func qemuCPU(_ model: String) -> String { qemuCPUs[model] ?? "rv64" }

@@ -116,6 +116,7 @@ struct Emit {
 
     /// `jalr`: what it means to the return-address stack is said by the table of "Unconditional Jumps" in the manual.
     mutating func jump(link: Register, base: Register, _ offset: Int64) {
+        if needsLandingPad(base) { return exit(.guestException) }
         // Bit 0 is cleared even where the sum is a known constant.
         let target = base.number == 0 ? constant(offset & ~1) : sum(base, offset) & constant(~1 as Int64)
         self[link] = constant(next)

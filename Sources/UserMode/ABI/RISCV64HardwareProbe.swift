@@ -11,7 +11,7 @@ extension RISCV64LinuxABI {
         (38, .zve32f), (39, .zve64x), (40, .zve64f), (41, .zve64d), (42, .zimop), (43, .zca), (44, .zcb),
         (45, .zcd), (47, .zcmop), (48, .zawrs), (50, .zicntr), (51, .zihpm), (52, .zfbfmin), (53, .zvfbfmin),
         (54, .zvfbfwma), (56, .zaamo), (57, .zalrsc),
-        (58, .zabha), (60, .zicbop),
+        (58, .zabha), (60, .zicbop), (63, .zicfilp),
     ]
 
     /// The value of `key`, or nil for a key beyond those of Linux 7.0. Bit 55 (zicbom) stays clear: programs may not use it.
@@ -41,7 +41,7 @@ extension RISCV64LinuxABI {
         case 12: model.extensions.contains(.zicbom) ? 64 : 0
         case 15: model.extensions.contains(.zicbop) ? 64 : 0
         // The second word of extensions.
-        case 16: 0
+        case 16: model.extensions.contains(.zicfiss) ? 1 : 0
         default: nil
         }
     }

@@ -5,8 +5,15 @@ import Translation
 // The options of prctl(2) that riscv adds (`Documentation/arch/riscv/vector.rst`, `cmodx.rst`). Left out: switching vectors
 // off in the next program, for Apus starts that one with the processor of this.
 extension RISCV64LinuxABI {
-    public func processControl(_ option: Int32, _ first: UInt64, _ second: UInt64, _ vcpu: VCPU) -> Int64? {
+    public func processControl(_ option: Int32, _ arguments: [UInt64], _ vcpu: VCPU, memory: GuestMemory) -> Int64? {
+        guard arguments.count == 4 else { return nil }
+        let first = arguments[0], second = arguments[1], rest = arguments[2] | arguments[3]
         switch option {
+        case 74...76 where model.extensions.contains(.zicfiss):
+            return second | rest == 0 ? shadowStackControl(option, first, vcpu, memory) : nil
+        case 80, 81:
+            // Branch landing pads are the only thing there is to control.
+            return first | rest == 0 && model.extensions.contains(.zicfilp) ? landingPadControl(option, second, vcpu, memory) : nil
         case 69 where hasVectors: return setVectorControl(first, vcpu)
         case 70 where hasVectors:
             // On in this thread.

@@ -29,14 +29,24 @@ enum RISCV64SignalFrame {
     static let vectorHeader = 48
     /// What the record adds to the frame: header, registers, and the empty record that ends the list.
     static func vectorSize(_ bytes: Int) -> Int { vectorHeader + 32 * bytes + 8 }
+
+    /// The record of a thread with a shadow stack, the last: where a token lies on it.
+    static let shadowMagic: UInt32 = 0x9487
+    static let shadowSize = 16
 }
 
 extension RISCV64LinuxABI {
     public func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame request: SignalFrameRequest) -> Bool {
         typealias Frame = RISCV64SignalFrame
-        let size = Frame.size + (hasVectors ? Frame.vectorSize(vectorBytes) : 0)
+        let hasShadowStack = vcpu.context & RISCVState.shadowStackIsOn != 0
+        let size = Frame.size + (hasVectors ? Frame.vectorSize(vectorBytes) : 0) + (hasShadowStack ? Frame.shadowSize : 0)
         let address = (request.stack &- UInt64(size)) & ~15
         guard address < request.stack else { return false }
+        var token: UInt64 = 0
+        if hasShadowStack {
+            guard let pushed = pushShadowToken(vcpu, memory) else { return false }
+            token = pushed
+        }
         var bytes = [UInt8](repeating: 0, count: size)
         bytes.withUnsafeMutableBytes { raw in
             func store(_ value: UInt64, _ offset: Int) { raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: UInt64.self) }
@@ -64,6 +74,13 @@ extension RISCV64LinuxABI {
                 }
             }
         }
+        if hasShadowStack {
+            bytes.withUnsafeMutableBytes { raw in
+                let at = shadowRecord
+                raw.storeBytes(of: (UInt64(Frame.shadowMagic) | UInt64(Frame.shadowSize) &<< 32).littleEndian, toByteOffset: at, as: UInt64.self)
+                raw.storeBytes(of: token.littleEndian, toByteOffset: at + 8, as: UInt64.self)
+            }
+        }
         guard memory.writeBytes(address, bytes) else { return false }
         vcpu[x: 1] = request.restorer != 0 ? request.restorer : memory.signalReturn
         vcpu[x: 2] = address
@@ -80,7 +97,9 @@ extension RISCV64LinuxABI {
         return bytes.withUnsafeBytes { raw in
             func load(_ offset: Int) -> UInt64 { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
             // Words after the float state that are not zero announce a record.
-            guard load(Frame.floats + 516) & 0xffff_ffff == 0, restoreVectors(vcpu, memory, record: load(Frame.record)) else { return nil }
+            let isPlain = load(Frame.record) & 0xffff_ffff == UInt64(Frame.shadowMagic)
+            guard load(Frame.floats + 516) & 0xffff_ffff == 0, isPlain || restoreVectors(vcpu, memory, record: load(Frame.record)),
+                  restoreShadowStack(vcpu, memory, follows: load(Frame.record) != 0) else { return nil }
             vcpu.pc = load(Frame.registers) & ~1
             for i in 1..<32 { vcpu[x: i] = load(Frame.registers + 8 * i) }
             for i in 0..<32 { vcpu[UInt64.self, RISCVState.float(i)] = load(Frame.floats + 8 * i) }
@@ -91,6 +110,17 @@ extension RISCV64LinuxABI {
                                        alternateStack: (load(Frame.stackPointer), load(Frame.stackSize),
                                                         UInt32(truncatingIfNeeded: load(Frame.stackFlags))))
         }
+    }
+
+    /// Where the record of the shadow stack stands in a frame: behind that of vectors, if this machine has them.
+    private var shadowRecord: Int { hasVectors ? RISCV64SignalFrame.size + RISCV64SignalFrame.vectorSize(vectorBytes) - 8 : RISCV64SignalFrame.record }
+
+    /// Takes the token of a thread with a shadow stack back; false if it is not there. A frame without records has none.
+    private func restoreShadowStack(_ vcpu: VCPU, _ memory: GuestMemory, follows: Bool) -> Bool {
+        guard vcpu.context & RISCVState.shadowStackIsOn != 0, follows, let header = memory.read(vcpu[x: 2] &+ UInt64(shadowRecord), as: UInt64.self),
+              header == UInt64(RISCV64SignalFrame.shadowMagic) | UInt64(RISCV64SignalFrame.shadowSize) &<< 32 else { return true }
+        guard let token = memory.read(vcpu[x: 2] &+ UInt64(shadowRecord) &+ 8, as: UInt64.self) else { return false }
+        return popShadowToken(token, vcpu, memory)
     }
 
     /// Restores vector state from the extension record whose first words are `record`; false if this machine cannot hold it.

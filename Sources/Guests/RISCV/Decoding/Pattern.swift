@@ -81,5 +81,6 @@ struct Pattern: Sendable {
         cacheBlocks, mayBeOperations, pushAndPop, tableJump,
         vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
         vectorFloatConversions, vectorMemory, vectorMemoryWhole, vectorBits, vectorEncryption, vectorHashes, vectorBrainFloat,
+        controlFlowIntegrity,
     ]
 }

@@ -49,7 +49,7 @@ public struct CPUModel: Sendable, Hashable {
         CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: [
             .m, .a, .f, .d, .c, .b, .zifencei, .zicntr, .zihpm, .zbc, .zicond, .zfa, .zfh, .zfbfmin, .zcb, .zcmop, .zimop, .zawrs,
             .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .v, .zvfh,
-            .zvbb, .zvknc, .zvkng, .zvksc, .zvksg, .zvknha, .zvfbfwma, .memoryProperties,
+            .zvbb, .zvknc, .zvkng, .zvksc, .zvksg, .zvknha, .zvfbfwma, .zicfilp, .zicfiss, .memoryProperties,
         ]),
         CPUModel(name: "rv64i", summary: "the base integer instructions only", extensions: []),
         CPUModel(name: "rva20u64", summary: "the profile RVA20U64", extensions: [
@@ -174,7 +174,7 @@ public struct CPUModel: Sendable, Hashable {
 
     /// Extensions that are known by name and not executed: switching them off is accepted.
     static let unsupportedFeatures: [String] = [
-        "e", "h", "s", "u", "mmu", "pmp", "zicfilp", "zicfiss", "zfinx", "zdinx", "zhinx", "zhinxmin", "zcf", "ztso",
+        "e", "h", "s", "u", "mmu", "pmp", "zfinx", "zdinx", "zhinx", "zhinxmin", "zcf", "ztso",
         "sha", "smaia", "smcdeleg", "smcntrpmf", "smcsrind", "smepmp", "smmpm", "smnpm", "smstateen", "smctr", "ssaia",
         "ssccfg", "sscofpmf", "sscsrind", "ssdbltrp", "smdbltrp", "ssnpm", "sspm", "sstc", "supm", "svade", "svadu",
         "svinval", "svnapot", "svpbmt", "svvptc", "ssctr", "sv32", "sv39", "sv48", "sv57", "sv64", "rva22s64",

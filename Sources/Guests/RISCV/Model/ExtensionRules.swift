@@ -59,6 +59,11 @@ extension Extensions {
         if lacks([.zvbc, .zvknhb], .zve64x) { return "Zvbc and Zvknhb extensions require V or Zve64x extensions" }
         if lacks(.zvfbfmin, .zve32f) { return "Zvfbfmin extension depends on Zve32f extension" }
         if lacks(.zvfbfwma, .zvfbfmin) { return "Zvfbfwma extension depends on Zvfbfmin extension" }
+        if lacks(.zicfilp, .zicsr) { return "zicfilp extension requires zicsr extension" }
+        if lacks(.zicfiss, .zicsr) { return "zicfiss extension requires zicsr extension" }
+        if lacks(.zicfiss, .a) { return "zicfiss extension requires A extension" }
+        if lacks(.zicfiss, .zimop) { return "zicfiss extension requires zimop extension" }
+        if contains([.zicfiss, .zca]), !contains(.zcmop) { return "zicfiss with zca requires zcmop extension" }
         if lacks(.zacas, .a) { return "Zacas extension requires A extension" }
         return nil
     }

@@ -96,6 +96,9 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zvksg = Extensions(rawValue: 1 << 47)
     public static let zvfbfmin = Extensions(rawValue: 1 << 48)
     public static let zvfbfwma = Extensions(rawValue: 1 << 49)
+    // Control-flow integrity.
+    public static let zicfilp = Extensions(rawValue: 1 << 50)
+    public static let zicfiss = Extensions(rawValue: 1 << 51)
 
     // Properties of memory and of reservation sets: this guest has them all.
     public static let zic64b = Extensions(rawValue: 1 << 100)
@@ -109,7 +112,8 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     /// Each multi-letter extension, in the order of an ISA string.
     private static let multiLetter: [(name: String, extensions: Extensions)] = [
         ("zic64b", .zic64b), ("zicbom", .zicbom), ("zicbop", .zicbop), ("zicboz", .zicboz), ("ziccamoa", .ziccamoa),
-        ("ziccif", .ziccif), ("zicclsm", .zicclsm), ("ziccrse", .ziccrse), ("zicond", .zicond), ("zicntr", .zicntr),
+        ("ziccif", .ziccif), ("zicclsm", .zicclsm), ("ziccrse", .ziccrse), ("zicfilp", .zicfilp),
+        ("zicfiss", .zicfiss), ("zicond", .zicond), ("zicntr", .zicntr),
         ("zicsr", .zicsr), ("zifencei", .zifencei), ("zihintntl", .zihintntl), ("zihintpause", .zihintpause),
         ("zihpm", .zihpm), ("zimop", .zimop), ("zmmul", .zmmul), ("za64rs", .za64rs), ("zaamo", .zaamo), ("zabha", .zabha),
         ("zacas", .zacas), ("zama16b", .zama16b), ("zalrsc", .zalrsc), ("zawrs", .zawrs), ("zfa", .zfa), ("zfbfmin", .zfbfmin),

@@ -27,7 +27,7 @@ enum ProcessControl {
             return .value(call.host(SYS_prctl, Int(option), Int(call.long(1)), call.pointer(at: 2), Int(call.long(3)), call.pointer(at: 4)))
         // Those of one architecture; none has UNALIGN, FPEMU, FPEXC, ENDIAN, SECCOMP, TSC, SET_MM, speculation controls.
         default:
-            return .value(call.process.abi.processControl(Int32(truncatingIfNeeded: option), call[1], call[2], call.thread.vcpu) ?? -Int64(EINVAL))
+            return .value(call.process.abi.processControl(option, [call[1], call[2], call[3], call[4]], call.thread.vcpu, memory: call.memory) ?? -Int64(EINVAL))
         }
     }
 }
@@ -40,6 +40,7 @@ package extension FlagSet {
          "PR_SET_TIMERSLACK": 29, "PR_GET_TIMERSLACK": 30, "PR_SET_MM": 35, "PR_SET_CHILD_SUBREAPER": 36,
          "PR_GET_CHILD_SUBREAPER": 37, "PR_SET_NO_NEW_PRIVS": 38, "PR_GET_NO_NEW_PRIVS": 39, "PR_SET_THP_DISABLE": 41,
          "PR_GET_THP_DISABLE": 42, "PR_CAP_AMBIENT": 47, "PR_RISCV_V_SET_CONTROL": 69,
-         "PR_RISCV_V_GET_CONTROL": 70, "PR_RISCV_SET_ICACHE_FLUSH_CTX": 71, "PR_SET_VMA": 0x53564d41]
+         "PR_RISCV_V_GET_CONTROL": 70, "PR_RISCV_SET_ICACHE_FLUSH_CTX": 71, "PR_GET_SHADOW_STACK_STATUS": 74,
+         "PR_SET_SHADOW_STACK_STATUS": 75, "PR_LOCK_SHADOW_STACK_STATUS": 76, "PR_GET_CFI": 80, "PR_SET_CFI": 81, "PR_SET_VMA": 0x53564d41]
     }
 }
