@@ -37,13 +37,19 @@ rm -f "$log"
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
+part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 50)"
+part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
+part "programs about the processor" Tests/Processor/run.sh
 part "gdb sessions and core files" Tests/Debugger/run.sh
 part "counts, calls and coverage" Tests/Tools/run.sh
 part "programs started by the kernel" Tests/BinaryFormat/run.sh
+part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
 part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
+part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
+part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 if [ -n "${APUS_FULL:-}" ]; then

@@ -1,4 +1,4 @@
-// DEFLATE (RFC 1951) by zlib, bare or in zlib's frame (RFC 1950).
+// DEFLATE (RFC 1951) by zlib, bare or in the frame of zlib (RFC 1950) or gzip.
 
 import CCompression
 
@@ -10,10 +10,13 @@ public enum Deflate {
         case bare(bits: Int32)
         /// zlib's header and checksum.
         case zlib
+        /// gzip's header and checksum (RFC 1952).
+        case gzip
         var windowBits: Int32 {
             switch self {
             case .bare(let bits): -max(8, min(15, bits))
             case .zlib: 15
+            case .gzip: 31
             }
         }
     }

@@ -59,12 +59,12 @@ public final class DeviceTreeNode {
 
 /// A device tree.
 public final class DeviceTree {
-    public private(set) var root: DeviceTreeNode!
+    public private(set) lazy var root = DeviceTreeNode("", self)
     private var handles: UInt32 = 0
     /// Memory that the operating system must leave alone, by address and size.
     public var reservations: [(address: UInt64, size: UInt64)] = []
 
-    public init() { root = DeviceTreeNode("", self) }
+    public init() {}
 
     fileprivate func nextHandle() -> UInt32 {
         handles += 1

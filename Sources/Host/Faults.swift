@@ -18,7 +18,7 @@ public enum HostFaults {
         var interrupt: FaultHandler
     }
 
-    private static let regionCapacity = 4
+    private static let regionCapacity = 16
     // Invariant: entries below `regionCount` are complete and never change again, so handlers may read them any time.
     private nonisolated(unsafe) static let regions = UnsafeMutablePointer<Region>.allocate(capacity: regionCapacity)
     private nonisolated(unsafe) static let regionCount: UnsafeMutablePointer<Int> = {
@@ -32,7 +32,7 @@ public enum HostFaults {
     /// The same as a mask, bit n-1 for signal n.
     public static let synchronousMask: UInt64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10
 
-    /// Announces a region of generated host code; up to four, while the process is single-threaded. Registering the
+    /// Announces a region of generated host code; up to sixteen, while the process is single-threaded. Registering the
     /// same base again replaces the entry.
     /// - Parameters:
     ///   - fault: handles a synchronous signal whose program counter is inside.

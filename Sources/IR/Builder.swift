@@ -36,6 +36,27 @@ public struct Builder: @unchecked Sendable {
         emit(Op(.put, value.type, value.ref, imm: UInt64(bitPattern: Int64(offset))))
     }
 
+    /// The low 32 bits of `value`, an i64. Where it is the result of the last op, and that op makes i32s as well, it makes
+    /// one from the start.
+    public func narrowed(_ value: Value) -> Value {
+        let index = Int(value.ref)
+        guard value.type == .i64, !arena.pointee.overflowed, index == arena.pointee.count &- 1 else { return value.low32 }
+        let op = arena.pointee.ops + index
+        switch op.pointee.code {
+        case .compare, .fcompare, .fclass, .storeConditional: break
+        case .load, .atomicRMW, .compareAndSwap:
+            guard MemoryAccess(rawValue: op.pointee.aux).bytes <= 4 else { return value.low32 }
+        case .const: op.pointee.imm &= 0xffff_ffff
+        case .signExtend, .zeroExtend:
+            let source = arena.pointee.ops[Int(op.pointee.a)].type
+            guard op.pointee.aux == 0 else { return value.low32 }
+            if source == .i32 { return Value(arena, op.pointee.a, .i32) }
+        default: return value.low32
+        }
+        op.pointee.type = .i32
+        return Value(arena, value.ref, .i32)
+    }
+
     // MARK: generic forms
 
     public func unary(_ code: Opcode, _ a: Value, _ type: ValueType? = nil, aux: UInt16 = 0) -> Value {
@@ -55,26 +76,30 @@ public struct Builder: @unchecked Sendable {
 
     // MARK: memory
 
+    private func indexed(_ access: MemoryAccess) -> UInt16 {
+        access.mmuIndex == 0 ? access.rawValue | (arena.pointee.mmuIndex & 15) &<< 8 : access.rawValue
+    }
+
     /// Loads from `address + displacement`, extended to `type`.
     public func load(_ address: Value, _ displacement: Int64 = 0, _ access: MemoryAccess, _ type: ValueType = .i64) -> Value {
-        emit(Op(.load, type, aux: access.rawValue, address.ref, imm: UInt64(bitPattern: displacement)))
+        emit(Op(.load, type, aux: indexed(access), address.ref, imm: UInt64(bitPattern: displacement)))
     }
     /// Stores the low `access.bytes` of `value` at `address + displacement`.
     public func store(_ address: Value, _ displacement: Int64 = 0, _ value: Value, _ access: MemoryAccess) {
-        emit(Op(.store, value.type, aux: access.rawValue, address.ref, value.ref, imm: UInt64(bitPattern: displacement)))
+        emit(Op(.store, value.type, aux: indexed(access), address.ref, value.ref, imm: UInt64(bitPattern: displacement)))
     }
     /// The result is the old value, extended to `type` as `access` says.
     public func atomicRMW(_ operation: AtomicOperation, _ address: Value, _ operand: Value, _ access: MemoryAccess,
                           _ type: ValueType = .i64) -> Value {
-        emit(Op(.atomicRMW, type, aux: access.rawValue, address.ref, operand.ref, imm: operation.rawValue))
+        emit(Op(.atomicRMW, type, aux: indexed(access), address.ref, operand.ref, imm: operation.rawValue))
     }
     /// The result is the old value, extended to `type` as `access` says.
     public func compareAndSwap(_ address: Value, expected: Value, new: Value, _ access: MemoryAccess, _ type: ValueType = .i64) -> Value {
-        emit(Op(.compareAndSwap, type, aux: access.rawValue, address.ref, expected.ref, new.ref))
+        emit(Op(.compareAndSwap, type, aux: indexed(access), address.ref, expected.ref, new.ref))
     }
     /// Stores `value` if the vCPU's reservation for `address` still holds; i64 0 if it did, 1 if not.
     public func storeConditional(_ address: Value, _ value: Value, _ access: MemoryAccess) -> Value {
-        emit(Op(.storeConditional, .i64, aux: access.rawValue, address.ref, value.ref))
+        emit(Op(.storeConditional, .i64, aux: indexed(access), address.ref, value.ref))
     }
     public func fence(_ kind: FenceKind) { emit(Op(.fence, .none, imm: kind.rawValue)) }
 
@@ -85,7 +110,7 @@ public struct Builder: @unchecked Sendable {
 
     // MARK: helpers
 
-    /// Calls function `index` of the helper table with up to three i64 arguments; the result is i64.
+    /// Calls function `index` of the helper table with up to three integer arguments; the result is i64.
     public func helper(_ index: HelperIndex, _ effects: HelperEffects, _ a: Value? = nil, _ b: Value? = nil, _ c: Value? = nil) -> Value {
         emit(Op(.helper, .i64, aux: effects.rawValue, a?.ref ?? -1, b?.ref ?? -1, c?.ref ?? -1, imm: UInt64(index)))
     }
@@ -105,8 +130,9 @@ public struct Builder: @unchecked Sendable {
     }
     public func jump(to target: UInt64) { emit(Op(.jump, .none, imm: target)) }
     public func jump(to target: Value) { emit(Op(.jumpIndirect, .none, target.ref)) }
-    public func call(_ target: UInt64, returningTo next: UInt64) {
-        let next = constant(next)
+    /// - Parameter type: that of the guest's addresses.
+    public func call(_ target: UInt64, returningTo next: UInt64, _ type: ValueType = .i64) {
+        let next = constant(next, type)
         emit(Op(.call, .none, next.ref, imm: target))
     }
     public func call(_ target: Value, returningTo next: UInt64) { emit(Op(.callIndirect, .none, target.ref, imm: next)) }

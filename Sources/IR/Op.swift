@@ -41,6 +41,8 @@ public struct OpArena: @unchecked Sendable {
     /// What the guest believes of its dynamic state at the instruction in translation: advice from the vCPU that is about
     /// to run the trace, kept up to date by the guest, checked by the code it makes.
     public var belief: UInt64 = 0
+    /// The MMU index of memory ops that name none: that of the mode whose code is translated.
+    public var mmuIndex: UInt16 = 0
 
     public init(capacity: Int) {
         self.capacity = capacity

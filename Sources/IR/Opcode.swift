@@ -7,9 +7,10 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     // Leaves and guest state
     /// The constant `imm` (zero-extended; a float's bit pattern).
     case const
-    /// Reads `type.bytes` of guest state at byte offset `imm` (a signed 32-bit value) from the state pointer.
+    /// Reads `type.bytes` of guest state at byte offset `imm` (a signed 32-bit value) from the state pointer. An i32 in one
+    /// of the 32 register slots (`SlotMap`) is all of the slot: the guest keeps its upper half zero.
     case get
-    /// Writes `a` to guest state at byte offset `imm`.
+    /// Writes `a` to guest state at byte offset `imm`; an i32 in a register slot clears the upper half.
     case put
 
     // Integer arithmetic, wrapping
@@ -39,12 +40,14 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     // bits of `a`: a truncation and an extension in one.
     case signExtend, zeroExtend, truncate
 
-    /// i64 1 if `a` ⟨aux: Condition⟩ `b`, else 0; `a`, `b` of the same integer type.
+    /// 1 if `a` ⟨aux: Condition⟩ `b`, else 0, as i64 or i32; `a`, `b` of the same integer type.
     case compare
     /// `b` if `a` is not 0, else `c`.
     case select
 
-    // Memory. aux: `MemoryAccess`; address = a + imm (signed displacement)
+    // Memory. aux: `MemoryAccess`; address = a + imm (signed displacement). An address of a 32-bit guest is an i32, and
+    // stands for itself zero-extended. The sum is its 32-bit wrap; user mode, where nothing is mapped in the first and last
+    // 64 KiB, may take the 64-bit sum instead, for a displacement inside that: it faults where the wrap would.
     /// Loads; integers are zero- or sign-extended to `type` as the access says.
     case load
     /// Stores `b`.
@@ -55,7 +58,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case compareAndSwap
     /// Stores `b` at `a` if the vCPU's reservation (`StateHeader.reservationAddress`, recorded by a load-reserved) is
     /// for address `a` and memory still equals the low bytes of `reservationValue`, compared and stored in one atomic
-    /// step; i64 0 if it stored, 1 if not. The reservation is gone afterwards (its address all ones). Alignment and
+    /// step; 0 if it stored, 1 if not, as i64 or i32. The reservation is gone afterwards (its address all ones). Alignment and
     /// access rights are checked whether or not the reservation holds.
     case storeConditional
     /// Orders memory accesses. imm: `FenceKind`.
@@ -67,7 +70,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case fma
     /// aux: `FloatMinMax`.
     case fminmax
-    /// i64 0 or 1. aux: `FloatCompare`.
+    /// 0 or 1, as i64 or i32. aux: `FloatCompare`.
     case fcompare
     /// To integer `type`, saturating as the mode says; invalid raises NV. aux: `FloatMode` with the `signed` bit.
     case floatToInt
@@ -77,7 +80,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case floatToFloat
     /// To an integral value in the same format. aux: `FloatMode`, its `exact` bit raises NX.
     case froundInt
-    /// i64 with one of ten bits set, as RISC-V's FCLASS numbers them.
+    /// i64 or i32 with one of ten bits set, as RISC-V's FCLASS numbers them.
     case fclass
     /// The same bits in another register class (i32 ↔ f32, i64 ↔ f64, i16 ↔ f16); widths are equal.
     case bitcast
@@ -91,7 +94,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case putFloatFlags
 
     /// A pure or state-touching function of the runtime: imm is the index in the helper table, aux: `HelperEffects`;
-    /// up to three i64 arguments.
+    /// up to three integer arguments, zero-extended.
     case helper
 
     /// What the helper op that must follow does to vector registers, as a `LaneForm` in imm: a back end may do that instead.
@@ -105,7 +108,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case branch
     /// Goes to guest address `imm`.
     case jump
-    /// Goes to the guest address in `a`.
+    /// Goes to the guest address in `a`, an i64 or a zero-extended i32 (so in the ops below).
     case jumpIndirect
     /// Goes to guest address `imm`; a return to `a` (a constant) is to be expected.
     case call

@@ -2,9 +2,14 @@
 ///
 /// Slots are numbered from the start of the state allocation; only whole, aligned 8-byte accesses are tracked, and a
 /// narrower or misaligned write forgets the slots that it touches. Clearing is O(1): entries carry a generation.
+///
+/// The first 32 slots are registers: an i32 there stands for the whole slot, whose upper half is zero. So the registers of
+/// a 32-bit guest are tracked like those of a 64-bit one.
 @frozen
 public struct SlotMap {
     @inlinable public static var slots: Int { 1024 }
+    /// How many of them are registers.
+    @inlinable public static var registers: Int { 32 }
     @usableFromInline let entries: UnsafeMutablePointer<(generation: UInt32, ref: Ref)>
     @usableFromInline var generation: UInt32 = 1
 
@@ -28,8 +33,14 @@ public struct SlotMap {
     @inlinable
     public static func slot(_ offset: Int32, _ type: ValueType) -> Int {
         let position = Int(offset) &+ 128
-        guard type.bytes == 8, position & 7 == 0, position >= 0, position < slots * 8 else { return -1 }
-        return position >> 3
+        guard position & 7 == 0, position >= 0, position < slots * 8 else { return -1 }
+        return type.bytes == 8 || type == .i32 && position < registers * 8 ? position >> 3 : -1
+    }
+
+    /// Whether a put of `type` at `offset` writes all of a register slot.
+    @inlinable
+    public static func isRegister(_ offset: Int32, _ type: ValueType) -> Bool {
+        type == .i32 && offset >= -128 && Int(offset) < registers * 8 - 128 && offset & 7 == 0
     }
 
     @inlinable

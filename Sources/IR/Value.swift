@@ -20,7 +20,7 @@ public struct Value: @unchecked Sendable {
     // MARK: width
 
     /// The low bits as `type`.
-    public func truncated(to type: ValueType) -> Value { builder.unary(.truncate, self, type) }
+    public func truncated(to type: ValueType) -> Value { self.type == type ? self : builder.unary(.truncate, self, type) }
     public func signExtended(to type: ValueType = .i64) -> Value { builder.unary(.signExtend, self, type) }
     public func zeroExtended(to type: ValueType = .i64) -> Value { builder.unary(.zeroExtend, self, type) }
     /// The low 32 bits.

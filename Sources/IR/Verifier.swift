@@ -56,12 +56,15 @@ private struct TraceCheck {
         return ops[Int(ref)].type
     }
 
+    /// The types of addresses, and of results that are small numbers.
+    func isWide(_ type: ValueType) -> Bool { type == .i64 || type == .i32 }
+
     // MARK: shape
 
     mutating func checkOperands(_ op: Op) {
         let refs = [op.a, op.b, op.c]
         if op.code == .helper {
-            for ref in refs where ref >= 0 { require(type(ref) == .i64, "argument %\(ref) is not an i64 defined before") }
+            for ref in refs where ref >= 0 { require(type(ref).isInteger, "argument %\(ref) is not an integer defined before") }
             require(!(op.a < 0 && op.b >= 0) && !(op.b < 0 && op.c >= 0), "an argument is missing")
             return
         }
@@ -113,7 +116,7 @@ private struct TraceCheck {
         case .truncate:
             require(op.type.isInteger && a.isInteger && a.bytes >= op.type.bytes, "operand is \(a)")
         case .compare:
-            require(op.type == .i64 && a.isInteger && a == b, "operands are \(a), \(b)")
+            require(isWide(op.type) && a.isInteger && a == b, "operands are \(a), \(b)")
             require(Condition(rawValue: op.aux) != nil, "has no condition")
         case .select:
             require(a.isInteger && b == op.type && c == op.type, "operands are \(a), \(b), \(c)")
@@ -128,9 +131,9 @@ private struct TraceCheck {
             require(op.type.isInteger && a == op.type && b == op.type, "operands are \(a), \(b)")
             require(Condition(rawValue: op.aux) != nil, "has no condition")
         case .jumpIndirect, .callIndirect, .ret:
-            require(a == .i64, "target is \(a)")
+            require(isWide(a), "target is \(a)")
         case .call:
-            require(a == .i64 && ops[Int(max(op.a, 0))].code == .const, "return address is not a constant")
+            require(isWide(a) && ops[Int(max(op.a, 0))].code == .const, "return address is not a constant")
         case .instruction, .jump, .exit, .jumpContext:
             break
         case .lanes:
@@ -150,13 +153,13 @@ private struct TraceCheck {
     mutating func checkMemory(_ op: Op, _ a: ValueType, _ b: ValueType, _ c: ValueType) {
         let access = MemoryAccess(rawValue: op.aux)
         if op.code == .storeConditional {
-            require(op.type == .i64 && a == .i64 && b.isInteger && b.bytes >= access.bytes, "operands are \(a), \(b)")
+            require(isWide(op.type) && isWide(a) && b.isInteger && b.bytes >= access.bytes, "operands are \(a), \(b)")
             return
         }
         // A store may take the low part of a float: that is how a boxed number leaves its box.
         let isNarrowing = op.type.isInteger || op.code == .store && op.type.isFloat
         let fits = isNarrowing ? access.bytes <= op.type.bytes : access.bytes == op.type.bytes
-        require(a == .i64, "address is \(a)")
+        require(isWide(a), "address is \(a)")
         require(fits, "a \(op.type) has not \(access.bytes) bytes")
         switch op.code {
         case .store:
@@ -186,7 +189,7 @@ private struct TraceCheck {
             require(op.type.isFloat && a == op.type, "operand is \(a)")
             checkMode(op)
         case .fcompare:
-            require(op.type == .i64 && a.isFloat && a == b, "operands are \(a), \(b)")
+            require(isWide(op.type) && a.isFloat && a == b, "operands are \(a), \(b)")
             require(FloatCompare(rawValue: op.aux) != nil, "has no relation")
         case .floatToInt:
             require(op.type.isInteger && op.type.bytes >= 4 && a.isFloat, "operand is \(a)")
@@ -198,7 +201,7 @@ private struct TraceCheck {
             require(op.type.isFloat && a.isFloat && a != op.type, "operand is \(a)")
             checkMode(op)
         case .fclass:
-            require(op.type == .i64 && a.isFloat, "operand is \(a)")
+            require(isWide(op.type) && a.isFloat, "operand is \(a)")
         case .bitcast:
             require(a != .none && a != op.type && a.bytes == op.type.bytes, "operand is \(a)")
         case .boxFloat:
@@ -208,7 +211,7 @@ private struct TraceCheck {
         case .getFloatFlags:
             require(op.type == .i64, "result is not i64")
         case .putFloatFlags:
-            require(a == .i64, "operand is \(a)")
+            require(isWide(a), "operand is \(a)")
         default:
             break
         }

@@ -151,9 +151,12 @@ public struct Simplify {
 
     private func foldAddress(_ op: UnsafeMutablePointer<Op>, _ ref: Ref, _ ops: UnsafeMutablePointer<Op>) {
         let base = ops[Int(op.pointee.a)]
-        if base.code == .add, base.type == .i64, isConstant(base.b, ops) {
-            let sum = op.pointee.displacement &+ Int64(bitPattern: ops[Int(base.b)].imm)
-            if sum == Int64(Int32(truncatingIfNeeded: sum)), valueSurvives(base.a, ops) {
+        if base.code == .add, base.type == .i64 || base.type == .i32, isConstant(base.b, ops) {
+            let constant = ops[Int(base.b)].imm
+            let sum = op.pointee.displacement &+ (base.type == .i64 ? Int64(bitPattern: constant) : Int64(Int32(truncatingIfNeeded: constant)))
+            // How far a sum of 32 bits may be from its wrap is said at `Opcode.load`.
+            let isNear = base.type == .i64 ? sum == Int64(Int32(truncatingIfNeeded: sum)) : sum.magnitude < 32 << 10
+            if isNear, valueSurvives(base.a, ops) {
                 op.pointee.a = base.a
                 op.pointee.imm = UInt64(bitPattern: sum)
             }

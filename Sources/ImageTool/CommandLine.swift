@@ -1,21 +1,21 @@
 // Command lines in getopt_long's manner: bundled short options, `--name=value`, options after operands, `--`.
 
 /// One option of a verb.
-struct CommandOption: Sendable {
+package struct CommandOption: Sendable {
     /// The long name, by which verbs ask.
-    let name: String
+    package let name: String
     let short: Character?
     /// What its value is called in help; nil: it has none.
     let value: String?
     let help: String
-    init(_ name: String, _ short: Character, value: String? = nil, _ help: String) {
+    package init(_ name: String, _ short: Character, value: String? = nil, _ help: String) {
         self.name = name
         self.short = short
         self.value = value
         self.help = help
     }
     /// Without a short name.
-    init(_ name: String, value: String? = nil, _ help: String) {
+    package init(_ name: String, value: String? = nil, _ help: String) {
         self.name = name
         short = nil
         self.value = value
@@ -23,19 +23,19 @@ struct CommandOption: Sendable {
     }
 
     /// Every verb's.
-    static let common = [
+    package static let common = [
         CommandOption("help", "h", "print this help"),
         CommandOption("quiet", "q", "say only what was asked for"),
         CommandOption("named-files", value: "POLICY", "which files an image may name (backing, data): none, folder, files (default: regular files), all"),
-        CommandOption("object", value: "OBJECT", "a password: secret,id=ID,data=… or file=…"),
+        CommandOption("object", value: "OBJECT", "a password (secret,id=ID,data=… or file=…) or TLS credentials (tls-creds-x509,id=ID,dir=…)"),
     ]
-    static let format = CommandOption("format", "f", value: "FMT", "the image's format; without it, it is found out")
-    static let imageOptions = CommandOption("image-opts", "names are descriptions: driver=…,file.filename=…")
+    package static let format = CommandOption("format", "f", value: "FMT", "the image's format; without it, it is found out")
+    package static let imageOptions = CommandOption("image-opts", "names are descriptions: driver=…,file.filename=…")
     static let forceShare = CommandOption("force-share", "U", "open even if another process writes to it")
     static let output = CommandOption("output", value: "human|json", "form of the output")
     static let progress = CommandOption("progress", "p", "show progress, on a terminal")
 
-    static func describe(_ options: [CommandOption]) -> String {
+    package static func describe(_ options: [CommandOption]) -> String {
         options.map { option in
             let names = (option.short.map { "-\($0), " } ?? "    ") + "--" + option.name + (option.value.map { " " + $0 } ?? "")
             return "  " + names + String(repeating: " ", count: max(2, 34 - names.count)) + option.help + "\n"
@@ -44,11 +44,11 @@ struct CommandOption: Sendable {
 }
 
 /// A command line taken apart.
-struct ParsedArguments {
+package struct ParsedArguments {
     private var given: [(name: String, value: String)] = []
-    private(set) var operands: [String] = []
+    package private(set) var operands: [String] = []
 
-    init(_ words: [String], _ options: [CommandOption]) throws(ToolFailure) {
+    package init(_ words: [String], _ options: [CommandOption]) throws(ToolFailure) {
         var index = 0
         func next(_ spelled: String) throws(ToolFailure) -> String {
             guard index < words.count else { throw ToolFailure("option requires an argument -- '\(spelled)'") }
@@ -87,12 +87,12 @@ struct ParsedArguments {
     /// `-5G`, as `resize` takes it.
     private static func isNumber(_ word: String) -> Bool { word.dropFirst().first?.isNumber ?? false }
 
-    func has(_ name: String) -> Bool { given.contains { $0.name == name } }
+    package func has(_ name: String) -> Bool { given.contains { $0.name == name } }
     /// The last value given.
-    func value(_ name: String) -> String? { given.last { $0.name == name }?.value }
-    func values(_ name: String) -> [String] { given.filter { $0.name == name }.map(\.value) }
+    package func value(_ name: String) -> String? { given.last { $0.name == name }?.value }
+    package func values(_ name: String) -> [String] { given.filter { $0.name == name }.map(\.value) }
     /// Options in the order given.
-    var inOrder: [(name: String, value: String)] { given }
+    package var inOrder: [(name: String, value: String)] { given }
 
     var isQuiet: Bool { has("quiet") }
     /// Whether `--output` asks for JSON.

@@ -5,15 +5,15 @@ import Core
 import Glibc
 
 /// What a verb ends with.
-struct ToolFailure: Error {
-    var status: Int32
+package struct ToolFailure: Error {
+    package var status: Int32
     /// Empty: nothing is to be said any more.
-    var text: String
-    init(_ text: String, status: Int32 = 1) {
+    package var text: String
+    package init(_ text: String, status: Int32 = 1) {
         self.text = text
         self.status = status
     }
-    init(_ error: BlockError) { self.init("\(error)") }
+    package init(_ error: BlockError) { self.init("\(error)") }
 }
 
 /// A verb of the tool.
@@ -27,20 +27,25 @@ protocol Verb: Sendable {
 }
 
 /// What verbs share: the drivers, and how to speak.
-struct Tool: Sendable {
-    let catalogue: Catalogue
+package struct Tool: Sendable {
+    package let catalogue: Catalogue
     /// The command's name in messages: `qemu-img` or `apus img`.
-    let name: String
+    package let name: String
 
-    func say(_ text: String) { Output.standard(text) }
-    func complain(_ text: String) { Output.error("\(name): \(text)\n") }
-    func graph(_ arguments: ParsedArguments) throws(ToolFailure) -> BlockGraph {
+    package init(catalogue: Catalogue, name: String) {
+        self.catalogue = catalogue
+        self.name = name
+    }
+
+    package func say(_ text: String) { Output.standard(text) }
+    package func complain(_ text: String) { Output.error("\(name): \(text)\n") }
+    package func graph(_ arguments: ParsedArguments) throws(ToolFailure) -> BlockGraph {
         let word = arguments.value("named-files") ?? NamedFilePolicy.files.rawValue
         guard let policy = NamedFilePolicy(rawValue: word) else {
             throw ToolFailure("--named-files expects one of \(NamedFilePolicy.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         let graph = BlockGraph(catalogue, namedFiles: policy)
-        do throws(BlockError) { for object in arguments.values("object") { try graph.secrets.add(object: object) } } catch { throw ToolFailure(error) }
+        do throws(BlockError) { for object in arguments.values("object") { try graph.add(object: object) } } catch { throw ToolFailure(error) }
         return graph
     }
 }

@@ -5,7 +5,7 @@ import Core
 
 extension Tool {
     /// Opens the image that an operand names.
-    func open(_ name: String, format: String?, _ access: Access, _ graph: BlockGraph, _ arguments: ParsedArguments) throws(ToolFailure) -> Node {
+    package func open(_ name: String, format: String?, _ access: Access, _ graph: BlockGraph, _ arguments: ParsedArguments) throws(ToolFailure) -> Node {
         var access = access
         if arguments.has("force-share") { access.forceShare = true; }
         if access.forceShare, access.writable { throw ToolFailure("Force share mode needs read-only access: '\(name)'") }
@@ -25,11 +25,11 @@ extension Tool {
     }
 
     /// `driver=…,file.filename=…` as a tree.
-    static func tree(_ text: String) -> JSONValue {
+    package static func tree(_ text: String) -> JSONValue {
         .object(OptionTree.expanded(OptionValues.split(text).map { JSONValue.Member($0.name, .text($0.value)) }))
     }
 
-    static func openFailure(_ name: String, _ error: BlockError) -> String {
+    package static func openFailure(_ name: String, _ error: BlockError) -> String {
         let reason = error.file == nil || error.file == name ? error.place : "\(error)"
         return "Could not open '\(name)': \(reason)"
     }
@@ -55,7 +55,7 @@ extension Tool {
     }
 
     /// Number of bytes a size option gives.
-    func size(_ text: String, _ what: String) throws(ToolFailure) -> UInt64 {
+    package func size(_ text: String, _ what: String) throws(ToolFailure) -> UInt64 {
         guard let size = SizeText.parse(text), size <= UInt64(Int64.max) else {
             throw ToolFailure("Invalid \(what) specified. You may use k, M, G, T, P or E suffixes for \nkilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.")
         }

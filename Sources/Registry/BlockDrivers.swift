@@ -1,12 +1,14 @@
 import Block
 import Formats
+import NBD
 
 extension Registry {
     /// What disk images can be: formats, protocols, filters.
     public static let blockDrivers = Catalogue(
         formats: DiskFormats.all,
-        protocols: BlockProtocols.all,
+        protocols: BlockProtocols.all + [NBDDriver.self],
         filters: BlockFilters.all,
+        objects: [TLSObjectKind.self],
         fallback: RawFormat.self
     )
 }

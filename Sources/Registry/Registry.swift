@@ -1,4 +1,5 @@
 import Interpreter
+import Core
 import RISCV
 import Translation
 import UserMode
@@ -10,19 +11,21 @@ import X64
 public enum Registry {
     /// Guests of user mode.
     public static let guests: [UserGuest] = [
-        UserGuest(
-            name: "riscv64", summary: "RISC-V, 64 bits, little endian", machine: 243,
-            model: DataModel(wordSize: 8, bigEndian: false),
-            cpus: { CPUModel.all.map { ($0.name, $0.summary) } }, features: { CPUModel.features }
-        ) { (cpu: String?) throws(UserModeError) -> any GuestABI in
-            guard let cpu else { return RISCV64LinuxABI(model: .default) }
+        riscv("riscv64", .rv64, "RISC-V, 64 bits, little endian"),
+        riscv("riscv32", .rv32, "RISC-V, 32 bits, little endian"),
+    ]
+
+    private static func riscv(_ name: String, _ xlen: XLEN, _ summary: String) -> UserGuest {
+        UserGuest(name: name, summary: summary, machine: 243, model: DataModel(wordSize: xlen.bytes, bigEndian: false),
+                  cpus: { CPUModel.models(xlen).map { ($0.name, $0.summary) } }, features: { CPUModel.features }) {
+            (cpu: String?) throws(UserModeError) -> any GuestABI in
             do throws(CPUModelError) {
-                return RISCV64LinuxABI(model: try CPUModel(parsing: cpu))
+                return RISCVLinuxABI(model: try cpu.map { (text) throws(CPUModelError) in try CPUModel(parsing: text, xlen: xlen) } ?? .default(xlen))
             } catch {
                 throw UserModeError(error.description)
             }
-        },
-    ]
+        }
+    }
 
     /// Single steps for debuggers.
     public static let stepper: UserMode.MakeStepper = { InterpreterStepper(guest: $0, source: $1) }
@@ -44,4 +47,24 @@ public enum Registry {
         })
         return list
     }()
+}
+
+extension Registry {
+    /// An engine for machines: the one called `name`, or the best there is.
+    public static func machineEngine(_ name: String?, _ guest: any SystemGuest, _ given: EngineOptions) throws(ConfigurationError) -> any Engine {
+        var options = given
+        options.makeStepper = { InterpreterStepper(guest: $0) }
+        switch name {
+        #if arch(x86_64)
+        case nil, "x64":
+            var problem = ""
+            guard let engine = X64Engine(guest: guest, options: options, problem: &problem) else { throw ConfigurationError("-engine x64: \(problem)") }
+            return engine
+        #else
+        case nil: return InterpreterEngine(guest: guest, options: options)
+        #endif
+        case "interpreter": return InterpreterEngine(guest: guest, options: options)
+        case let other?: throw ConfigurationError("-engine: there is no engine '\(other)' (apus list engines)")
+        }
+    }
 }

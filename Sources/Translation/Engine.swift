@@ -50,6 +50,10 @@ public struct EngineOptions: Sendable {
     public var codeCacheBytes = 128 << 20
     /// Added to guest addresses to make host addresses; page-aligned.
     public var memoryBase: UInt64 = 0
+    /// Whether the engine runs machines: its guest is a `SystemGuest`, and each vCPU needs a `SoftMMU` before it runs.
+    public var isMachine = false
+    /// What executes the instructions of machines that translated code leaves to it: accesses to devices, for instance.
+    public var makeStepper: (@Sendable (any SystemGuest) -> any SingleStepper)? = nil
     /// The places where text goes that `-d` asked for.
     public var log: TranslationLog? = nil
     public init() {}

@@ -34,10 +34,12 @@ public enum StateHeader {
 
     // The rest belongs to the back end that runs the vCPU.
     public static let backend: Int32 = 256
-    public static let backendSize: Int32 = 1272
+    public static let backendSize: Int32 = 1264
 
     /// UInt64: the `SoftMMU` of a vCPU of a machine; 0 in user mode.
-    public static let softMMU: Int32 = 1528
+    public static let softMMU: Int32 = 1520
+    /// UInt64: `StateLayout.addressMask`, for those who report the address of a fault.
+    public static let addressMask: Int32 = 1528
 
     /// The first offset free for guest state after the integer registers.
     public static let guestStart: Int32 = 1536
@@ -56,12 +58,16 @@ public struct StateLayout: Sendable {
     public let floatSlotBytes: Int
     /// Offset of the UInt64 from which a trace takes the guest's belief (`OpArena.belief`); -1: there is none.
     public let beliefOffset: Int32
+    /// The bits that a guest address has.
+    public let addressMask: UInt64
 
-    public init(guestBytes: Int, hotIntegers: [Int32], hotFloats: [Int32], floatSlotBytes: Int = 8, beliefOffset: Int32 = -1) {
+    public init(guestBytes: Int, hotIntegers: [Int32], hotFloats: [Int32], floatSlotBytes: Int = 8, beliefOffset: Int32 = -1,
+                addressMask: UInt64 = ~0) {
         self.guestBytes = guestBytes
         self.hotIntegers = hotIntegers
         self.hotFloats = hotFloats
         self.floatSlotBytes = floatSlotBytes
         self.beliefOffset = beliefOffset
+        self.addressMask = addressMask
     }
 }

@@ -23,6 +23,7 @@ public final class TraceTranslator {
 
     private let guest: any Guest
     private let source: any CodeSource
+    private let addressMask: UInt64
     private let maximumInstructions: Int
     private let maximumLength: Int
     private let rangeStorage: UnsafeMutablePointer<CodeRange>
@@ -39,6 +40,7 @@ public final class TraceTranslator {
     public init(guest: any Guest, source: any CodeSource, options: EngineOptions) {
         self.guest = guest
         self.source = source
+        addressMask = guest.layout.addressMask
         maximumInstructions = min(max(options.maximumBlockInstructions, 1), 1024)
         maximumLength = min(max(guest.maximumInstructionLength, 1), Self.windowBytes)
         arena = .allocate(capacity: 1)
@@ -110,7 +112,7 @@ public final class TraceTranslator {
             case .next:
                 let last = arena.pointee.ops[arena.pointee.count &- 1]
                 let endsLoop = last.code == .branch && last.imm <= pc
-                pc &+= UInt64(truncatingIfNeeded: decoded.length)
+                pc = (pc &+ UInt64(truncatingIfNeeded: decoded.length)) & addressMask
                 // What follows a loop is shared by the trace that runs into it and the one that its back edge starts.
                 if endsLoop || isCovered(pc) { return builder.jump(to: pc) }
             case .jump(let target):

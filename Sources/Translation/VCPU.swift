@@ -3,25 +3,28 @@ import IR
 /// One virtual processor: its raw state block and the engine that runs it.
 ///
 /// Invariant: `state` points `StateHeader.bias` bytes into one allocation of `StateHeader.guestStart + layout.guestBytes
-/// + bias` bytes; the engine and the guest's translator only emit offsets inside it. Used by one thread at a time.
+/// + bias` bytes, before which a machine's vCPU has `SoftTLB.bytes` more; the engine and the guest's translator only emit offsets inside it. Used by one thread at a time.
 public final class VCPU: @unchecked Sendable {
     public let state: UnsafeMutableRawPointer
     public let layout: StateLayout
     /// What the engine that made this vCPU keeps for it beside the state block.
     public let engineData: AnyObject?
-    private let size: Int
+    private let before: Int
 
-    public init(layout: StateLayout, engineData: AnyObject? = nil) {
+    /// - Parameter isMachine: whether it has the tables of `SoftTLB`.
+    public init(layout: StateLayout, engineData: AnyObject? = nil, isMachine: Bool = false) {
         self.layout = layout
         self.engineData = engineData
-        size = (StateHeader.bias + Int(StateHeader.guestStart) + layout.guestBytes + 63) & ~63
-        let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        before = StateHeader.bias + (isMachine ? SoftTLB.bytes : 0)
+        let size = (before + Int(StateHeader.guestStart) + layout.guestBytes + 63) & ~63
+        let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isMachine ? 4096 : 64)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: size)
-        state = base + StateHeader.bias
+        state = base + before
         self[UInt64.self, StateHeader.reservationAddress] = ~0
+        self[UInt64.self, StateHeader.addressMask] = layout.addressMask
     }
 
-    deinit { (state - StateHeader.bias).deallocate() }
+    deinit { (state - before).deallocate() }
 
     /// A field of the state block at `offset` bytes from the state pointer.
     @inlinable

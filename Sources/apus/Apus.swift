@@ -1,5 +1,6 @@
 import ImageTool
 import Registry
+import StorageTool
 
 /// The verbs of the command line, one file each.
 ///
@@ -17,12 +18,19 @@ enum Apus {
             Verb(name: "exec", help: "run a Linux program built for another instruction set ('apus exec -h')") {
                 UserCommand.run(name: "apus exec", only: nil, $0)
             },
+            Verb(name: "system", help: "run a whole computer ('apus system -help')") { MachineCommand.run("apus system", $0) },
             Verb(name: "binfmt", help: "let the kernel start guest programs by itself ('apus binfmt -h')", run: BinaryFormatCommand.run),
             Verb(name: "img", help: "make, change and tell about disk images ('apus img --help')") {
                 ImageTool.run(name: "apus img", $0, catalogue: Registry.blockDrivers)
             },
             Verb(name: "io", help: "send single requests to a disk image ('apus io --help')") {
                 BlockShell.run(name: "apus io", $0, catalogue: Registry.blockDrivers)
+            },
+            Verb(name: "nbd", help: "serve a disk image over the network ('apus nbd --help')") {
+                NBDTool.run(name: "apus nbd", $0, catalogue: Registry.blockDrivers)
+            },
+            Verb(name: "storage", help: "hold block nodes, export them, obey a monitor ('apus storage --help')") {
+                StorageDaemon.run(name: "apus storage", $0, catalogue: Registry.blockDrivers)
             },
             Verb(name: "list", help: "list guests, cpus, features or engines ('apus list -h')", run: List.run),
         ]

@@ -70,7 +70,7 @@ struct List {
         case .engines:
             Registry.engines.map { [JSON.Field("name", .text($0.name)), JSON.Field("summary", .text($0.summary))] }
         case .calls:
-            SystemCallListing(numbers: RISCV64LinuxABI.systemCallNumbers).rows.map { row in
+            SystemCallListing(numbers: RISCVLinuxABI.systemCallNumbers()).rows.map { row in
                 [JSON.Field("number", .number(row.number)), JSON.Field("name", .text(row.name)), JSON.Field("answer", .text(row.answer)),
                  JSON.Field("reason", .text(row.reason))]
             }

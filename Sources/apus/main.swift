@@ -4,6 +4,7 @@ import CHost
 import Glibc
 import ImageTool
 import Registry
+import StorageTool
 import UserMode
 
 apus_start_finish()
@@ -18,6 +19,11 @@ if let prefix = ["apus-", "qemu-"].first(where: { called.hasPrefix($0) }) {
     let guest = String(called.dropFirst(prefix.count))
     if guest == "io" { exit(BlockShell.run(name: called, Array(words.dropFirst()), catalogue: Registry.blockDrivers)) }
     if guest == "img" { exit(ImageTool.run(name: called, Array(words.dropFirst()), catalogue: Registry.blockDrivers)) }
+    if guest == "nbd" { exit(NBDTool.run(name: called, Array(words.dropFirst()), catalogue: Registry.blockDrivers)) }
+    if guest == "storage" || guest == "storage-daemon" { exit(StorageDaemon.run(name: called, Array(words.dropFirst()), catalogue: Registry.blockDrivers)) }
+    if guest.hasPrefix("system-"), let machine = MachineCommand.guests.first(where: { $0.name == guest.dropFirst(7) }) {
+        exit(MachineCommand.run(called, bits: machine.bits, Array(words.dropFirst())))
+    }
     if Registry.guests.contains(where: { $0.name == guest }) {
         exit(UserCommand.run(name: called, only: guest, Array(words.dropFirst())))
     }

@@ -200,7 +200,7 @@ private func piped(_ command: [String], _ bytes: [UInt8], _ scratch: Scratch) th
             let (image, model) = dmg(parts, inFork: inFork)
             try expect("disk.dmg", "dmg", image, holds: model, metadata: image.array.count)
         }
-        // What there is no library for is an error when it is read, not before.
+        // A damaged chunk is an error when it is read, not before.
         let (image, _) = dmg([(1, plain, plain), (0x8000_0007, plain, [1, 2, 3])], inFork: false)
         let node = try scratch.graph.open(try scratch.write("lzfse.dmg", image.array))
         #expect(try node.bytes(0, 4096) == plain)

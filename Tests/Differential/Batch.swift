@@ -52,6 +52,11 @@ enum CaseLayout {
                               "-Wl,-Ttext-segment=0x40020000", "-Wl,--no-warn-rwx-segments"]
 }
 
+extension XLEN {
+    /// The compare-and-swap on pairs of registers.
+    var pairSwap: String { self == .rv64 ? "amocas.q" : "amocas.d" }
+}
+
 extension CatalogueEntry {
     /// Instructions whose effect is not a function of the registers.
     var isComparable: Bool { mnemonic != "ecall" }
@@ -60,7 +65,7 @@ extension CatalogueEntry {
 
     /// A record of `count` cases for a random encoding, with operands that the guest program can serve: x31 is its own,
     /// jumps lead to its landing place, and addresses into its memory.
-    func record(count: UInt32, using random: inout Random) -> CaseRecord {
+    func record(count: UInt32, _ xlen: XLEN, using random: inout Random) -> CaseRecord {
         while true {
             var bits = randomEncoding(using: &random)
             for operand in operands {
@@ -72,9 +77,9 @@ extension CatalogueEntry {
                     let known: [UInt32] = [1, 2, 3, 1, 2, 3, 8, 9, 10, 15, 0xc20, 0xc21, 0xc22]
                     let number = random.next() % 8 == 0 ? UInt32(random.next() & 0xfff) : known[Int(random.next() % 13)]
                     // The counters tell the time, and the entropy source tells anything.
-                    bits = bits & ~operand.mask | (number >= 0xc00 && number < 0xc20 || number == 0x015 ? 1 : number) << 20
+                    bits = bits & ~operand.mask | (number & 0xf60 == 0xc00 || number == 0x015 ? 1 : number) << 20
                 // Odd pairs are illegal; the tests of the encoding space see to them.
-                case .rd where mnemonic == "amocas.q", .rs2 where mnemonic == "amocas.q":
+                case .rd where mnemonic == xlen.pairSwap, .rs2 where mnemonic == xlen.pairSwap:
                     if random.next() & 15 != 0 { bits &= ~(1 << UInt32(operand == .rd ? 7 : 20)) }
                 case .sreg2:
                     // Two equal registers are reserved.
@@ -89,7 +94,7 @@ extension CatalogueEntry {
             }
             if operands.contains(.seg), random.next() & 3 != 0 { bits &= random.next() & 1 == 0 ? 0x1fff_ffff : 0x3fff_ffff }
             if operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 31 }) { continue }
-            if mnemonic == "amocas.q", operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 30 }) { continue }
+            if mnemonic == xlen.pairSwap, operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 30 }) { continue }
             var record = CaseRecord(encoding: bits, count: count, seed: random.next())
             if usesVectors {
                 record.alignment = UInt8(grouping) | elementGroup
@@ -117,7 +122,7 @@ extension CatalogueEntry {
                 record.kind = mnemonic == "jalr" ? 2 : 1
                 // QEMU's user mode does not survive misaligned atomic accesses that it does not allow.
                 if mnemonic.hasPrefix("lr.") || mnemonic.hasPrefix("sc.") { record.kind = 3 }
-                if mnemonic == "amocas.q" { record.alignment = 16 }
+                if mnemonic == xlen.pairSwap { record.alignment = xlen == .rv64 ? 16 : 8 }
                 if mnemonic.hasPrefix("sc."), random.next() & 1 == 0 {
                     // Of the same width: whether others pair is left to the implementation.
                     record.before = (mnemonic == "sc.w" ? 0x1000_202f : 0x1000_302f) | UInt32(base) << 15
@@ -132,7 +137,7 @@ extension CatalogueEntry {
                 // First `csrw jvt, t0`, with a base that brings the entry into memory, or now and then one with a mode.
                 record.before = 0x0172_9073
                 (record.base, record.kind, record.alignment) = (5, 15, 64)
-                record.displacement = Operand.index.value(in: bits) * 8 & ~63
+                record.displacement = Operand.index.value(in: bits) * Int64(xlen.bytes) & ~63
             } else if mnemonic == "c.jr" || mnemonic == "c.jalr" {
                 record.base = UInt8(truncatingIfNeeded: Operand.rd.value(in: bits))
                 record.kind = 2

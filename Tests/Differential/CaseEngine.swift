@@ -30,25 +30,27 @@ final class CaseEngine {
 
     /// Bytes of a vector register; 0 if cases have no vector state.
     private let vectorBytes: Int
+    private let xlen: XLEN
 
-    init?(_ choice: Choice, model: String = "max", vectorBytes: Int = 0) {
+    init?(_ choice: Choice, model: String = "max", vectorBytes: Int = 0, xlen: XLEN) {
         guard let slot = CaseEngine.page(CaseLayout.slot), let scratch = CaseEngine.page(CaseLayout.scratch),
-              let engine = CaseEngine.make(choice, SlotCode(), model: model, vectorBytes: vectorBytes) else { return nil }
+              let engine = CaseEngine.make(choice, SlotCode(), model: model, vectorBytes: vectorBytes, xlen: xlen) else { return nil }
         self.slot = slot.assumingMemoryBound(to: UInt32.self)
         self.scratch = scratch.assumingMemoryBound(to: UInt64.self)
         name = choice.rawValue
         self.vectorBytes = vectorBytes
+        self.xlen = xlen
         self.engine = engine
         vcpu = engine.makeVCPU()
     }
 
     /// An engine for a guest with the extensions of `model`.
-    static func make(_ choice: Choice, _ source: any CodeSource, model: String = "max", vectorBytes: Int = 0) -> (any Engine)? {
-        guard let model = try? CPUModel(parsing: vectorBytes == 0 ? model : "\(model),vlen=\(vectorBytes * 8)") else { return nil }
+    static func make(_ choice: Choice, _ source: any CodeSource, model: String = "max", vectorBytes: Int = 0, xlen: XLEN) -> (any Engine)? {
+        guard let model = try? CPUModel(parsing: vectorBytes == 0 ? model : "\(model),vlen=\(vectorBytes * 8)", xlen: xlen) else { return nil }
         var options = EngineOptions()
         options.optimize = choice != .plain
         options.codeCacheBytes = 16 << 20
-        let guest = RISCV64(model: model)
+        let guest = RISCVGuest(model: model)
         switch choice {
         case .plain, .interpreter: return InterpreterEngine(guest: guest, source: source, options: options)
         case .x64:
@@ -94,7 +96,7 @@ final class CaseEngine {
         var after = CaseState(count: CaseState.wordCount(vectorBytes: vectorBytes))
         go: while true {
             switch engine.run(vcpu) {
-            case .interrupted, .instructionFence, .idle: continue
+            case .interrupted, .instructionFence, .idle, .waitForInterrupt, .guestException: continue
             case .systemCall:
                 after.taken = vcpu.pc == CaseLayout.landing ? 1 : 0
             case .breakpoint: (after.signal, after.code, after.address) = (5, 1, vcpu.pc)
@@ -136,6 +138,8 @@ final class CaseEngine {
     private func getVectors(_ after: inout CaseState) {
         let slots = [RISCVState.vectorLength, RISCVState.vectorType, RISCVState.vectorStart, RISCVState.vectorControl]
         for (index, slot) in slots.enumerated() { after.words[101 + index] = vcpu[UInt64.self, slot] }
+        // What says that a type is illegal is the last bit of the register.
+        if xlen == .rv32 { after.words[102] = after.words[102] &>> 32 | after.words[102] & 0xffff_ffff }
         var sum: UInt64 = 0
         for index in 0 ..< 512 {
             sum = (sum ^ scratch[index]) &* 0x9e37_79b9_7f4a_7c15

@@ -11,7 +11,8 @@ import Translation
 struct EncodingSpace {
     var qemu: String
     var seed: UInt64
-    /// One of `InstructionCatalogue.models`.
+    var xlen: XLEN
+    /// One of the models of `InstructionCatalogue`.
     var model: String
     /// How many random 32-bit words are tried.
     var words: Int
@@ -24,14 +25,14 @@ struct EncodingSpace {
     }
 
     func run(in folder: String) throws -> Outcome {
-        let program = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
-        let guest = RISCV64(model: try CPUModel(parsing: model))
+        let program = try Tools.buildGuest(["cases.c", "run_case.S"], xlen: xlen, flags: CaseLayout.linkerFlags, as: "cases", in: folder)
+        let guest = RISCVGuest(model: try CPUModel(parsing: model, xlen: xlen))
         var random = Random(state: seed)
         var encodings: [UInt32] = (0 ..< 0x10000).filter { $0 & 3 != 3 }
         for csr in UInt32(0) ..< 4096 {
             encodings += [csr << 20 | 0x2573, csr << 20 | 0x0005_9073, csr << 20 | 0x0000_e073]
         }
-        let majors: [UInt32] = InstructionCatalogue.entries.filter { $0.length == 4 }.map(\.match)
+        let majors: [UInt32] = InstructionCatalogue.entries(xlen).filter { $0.length == 4 }.map(\.match)
         for _ in 0 ..< words {
             // A random change of a few bits of a known instruction finds its neighbours.
             let r = random.next()
@@ -47,7 +48,7 @@ struct EncodingSpace {
         for start in stride(from: 0, to: encodings.count, by: 20_000) {
             let part = encodings[start ..< min(start + 20_000, encodings.count)]
             let records = part.map { CaseRecord(encoding: $0, count: 1, output: 2, seed: 1) }
-            let output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU(model), program], input: records.flatMap(\.bytes))
+            let output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU(model, xlen), program], input: records.flatMap(\.bytes))
             guard output.count == part.count * 8 else { throw ToolError(description: "QEMU's output is cut short") }
             output.withUnsafeBytes { bytes in
                 for (index, bits) in part.enumerated() {
@@ -61,23 +62,23 @@ struct EncodingSpace {
                 }
             }
         }
-        print("\(encodings.count) encodings on \(model): \(differing) differ in legality")
+        print("\(encodings.count) encodings on \(xlen.baseName) \(model): \(differing) differ in legality")
         return Outcome(passed: differing == 0 ? 1 : 0, failed: differing)
     }
 
     /// Whether the guest program can run `bits` with arbitrary registers and come back.
-    private func isSafe(_ bits: UInt32, _ guest: RISCV64) -> Bool {
+    private func isSafe(_ bits: UInt32, _ guest: RISCVGuest) -> Bool {
         let destination = bits &>> 7 & 31
         guard let name = guest.mnemonic(of: bits) else { return destination != 31 }
         // A push or pop anywhere may fault, and a jump by a table leads away.
         if name.hasPrefix("cm.") { return false }
-        let leading = ["jal", "jalr", "c.j", "c.jr", "c.jalr", "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "ecall"]
+        let leading = ["jal", "jalr", "c.j", "c.jal", "c.jr", "c.jalr", "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "ecall"]
         // Stores by way of x31 would overwrite the case itself.
         return !leading.contains(name) && destination != 31 && bits &>> 15 & 31 != 31 && bits & 0x7f != 0x2f
     }
 
     /// What the translator says.
-    private func isIllegal(_ bits: UInt32, _ guest: RISCV64) -> Bool {
+    private func isIllegal(_ bits: UInt32, _ guest: RISCVGuest) -> Bool {
         var arena = OpArena(capacity: 256)
         defer { arena.deallocate() }
         var word = bits

@@ -21,26 +21,31 @@ struct SequenceProgram {
     private var table = ""
     private let pool: [CatalogueEntry]
 
-    init(seed: UInt64) {
+    private let xlen: XLEN
+
+    init(seed: UInt64, _ xlen: XLEN) {
+        self.xlen = xlen
         random = Random(state: seed)
-        let unwanted: Set<String> = ["ecall", "ebreak", "c.ebreak", "jal", "jalr", "c.j", "c.jr", "c.jalr", "wrs.nto", "wrs.sto",
+        let unwanted: Set<String> = ["ecall", "ebreak", "c.ebreak", "jal", "jalr", "c.j", "c.jal", "c.jr", "c.jalr", "wrs.nto", "wrs.sto",
                                      "beq", "bne", "blt", "bge", "bltu", "bgeu", "c.beqz", "c.bnez", "auipc", "c.addi16sp"]
         // An SC of another width than its LR may succeed or fail, and fcvt.s.bf16 differs (docs/differences.md): one width a
         // program. cbo.zero would empty the program's memory.
         let otherWidth: Set<String> = random.next() & 1 == 0 ? ["lr.w", "sc.w"] : ["lr.d", "sc.d"]
-        pool = InstructionCatalogue.entries.filter {
+        pool = InstructionCatalogue.entries(xlen).filter {
             !unwanted.contains($0.mnemonic) && !otherWidth.contains($0.mnemonic) && $0.mnemonic != "fcvt.s.bf16"
-                && !$0.mnemonic.hasPrefix("cbo.") && InstructionCatalogue.model(for: $0) == "max" && $0.extensions.isDisjoint(with: .vectors)
+                && !$0.mnemonic.hasPrefix("cbo.") && InstructionCatalogue.model(for: $0, xlen) == "max" && $0.extensions.isDisjoint(with: .vectors)
         }
     }
 
+    private var load: String { xlen == .rv64 ? "ld" : "lw" }
+    private var store: String { xlen == .rv64 ? "sd" : "sw" }
     private mutating func below(_ limit: Int) -> Int { Int(random.next() % UInt64(limit)) }
 
     /// The whole program.
     mutating func make() -> String {
         let functions = 3 + below(3)
         text = ".option arch, +c\n.option norelax\n.section .program, \"awx\", @progbits\n.globl _start\n_start:\n lla sp, memory + 8192\n lla t6, initial\n"
-        for number in 1 ... 30 where number != 2 { text += " ld x\(number), \(number * 8)(t6)\n" }
+        for number in 1 ... 30 where number != 2 { text += " \(load) x\(number), \(number * 8)(t6)\n" }
         for number in 0 ..< 32 { text += " fld f\(number), \(256 + number * 8)(t6)\n" }
         text += " lla tp, dump\n lla gp, memory + 4096\n lla s0, memory + 2560\n lla s1, memory + 6144\n fsrmi \(below(5))\n"
         let chapters = 2 + below(3)
@@ -49,13 +54,13 @@ struct SequenceProgram {
         for function in 0 ..< functions {
             text += ".balign 2\nfunction\(function):\n"
             let isLeaf = function == functions - 1
-            if !isLeaf { text += " addi tp, tp, -16\n sd ra, 0(tp)\n" }
+            if !isLeaf { text += " addi tp, tp, -16\n \(store) ra, 0(tp)\n" }
             block(8 + below(20), callable: nil)
             // One call of a later function at most keeps the number of calls small.
             if !isLeaf {
                 call(function + 1 ..< functions)
                 block(below(12), callable: nil)
-                text += " ld ra, 0(tp)\n addi tp, tp, 16\n"
+                text += " \(load) ra, 0(tp)\n addi tp, tp, 16\n"
             }
             text += " ret\n"
             text += "tail\(function):\n"
@@ -150,9 +155,9 @@ struct SequenceProgram {
 
     private mutating func computedJump() {
         let names = (0 ..< 4).map { _ in newLabel() }, end = newLabel(), source = 10 + below(8)
-        table += ".balign 8\ntable\(label):\n" + names.map { " .dword \($0)\n" }.joined()
+        table += ".balign 8\ntable\(label):\n" + names.map { " .\(xlen == .rv64 ? "dword" : "word") \($0)\n" }.joined()
         let name = "table\(label)"
-        text += " andi t0, x\(source), 3\n slli t0, t0, 3\n lla ra, \(name)\n add t0, t0, ra\n ld t0, 0(t0)\n"
+        text += " andi t0, x\(source), 3\n slli t0, t0, \(xlen == .rv64 ? 3 : 2)\n lla ra, \(name)\n add t0, t0, ra\n \(load) t0, 0(t0)\n"
         // Neither register must look like a return.
         text += " mv a0, t0\n jr a0\n"
         for name in names {
@@ -190,7 +195,7 @@ struct SequenceProgram {
         // Compressed forms of one register operand write what they read.
         let isCompressed = entry.length == 2
         // Odd registers of a pair and rounds above 10 are illegal; x31 has another role.
-        if entry.mnemonic == "amocas.q" {
+        if entry.mnemonic == xlen.pairSwap {
             for operand in [Operand.rd, .rs2] where operand.value(in: bits) & 1 != 0 || operand.value(in: bits) == 30 { return false }
         }
         // QEMU's constant zero takes what an AMOCAS to x0 reads (docs/differences.md).
@@ -209,9 +214,9 @@ struct SequenceProgram {
     /// Writes all registers and the memory to standard output and ends.
     private var finish: String {
         var text = " lla t6, dump\n"
-        for number in 1 ... 30 { text += " sd x\(number), \(number * 8)(t6)\n" }
+        for number in 1 ... 30 { text += " \(store) x\(number), \(number * 8)(t6)\n" }
         for number in 0 ..< 32 { text += " fsd f\(number), \(256 + number * 8)(t6)\n" }
-        text += " frcsr t0\n sd t0, 512(t6)\n"
+        text += " frcsr t0\n \(store) t0, 512(t6)\n"
         text += " li a0, 1\n lla a1, dump\n li a2, 1024\n li a7, 64\n ecall\n"
         text += " li a0, 1\n lla a1, memory\n li a2, 12288\n li a7, 64\n ecall\n li a0, 0\n li a7, 93\n ecall\n"
         return text

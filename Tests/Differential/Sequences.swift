@@ -24,22 +24,23 @@ struct Sequences {
     var seed: UInt64 = 1
     var engines = CaseEngine.Choice.allCases
     var qemu: String
+    var xlen: XLEN
 
     func run(in folder: String) throws -> Outcome {
         var differing = 0
         let ran = max(0, programs)
         let engines = try self.engines.map { choice in
-            guard let engine = CaseEngine.make(choice, ProgramCode()) else { throw ToolError(description: "no engine \(choice.rawValue)") }
+            guard let engine = CaseEngine.make(choice, ProgramCode(), xlen: xlen) else { throw ToolError(description: "no engine \(choice.rawValue)") }
             return (choice, engine)
         }
         for number in 0 ..< ran {
             let seed = self.seed &+ UInt64(number)
-            var program = SequenceProgram(seed: seed &* 0x2545_f491_4f6c_dd1d)
+            var program = SequenceProgram(seed: seed &* 0x2545_f491_4f6c_dd1d, xlen)
             let source = folder + "/sequence.S", image = folder + "/sequence.bin"
             try program.make().write(toFile: source, atomically: true, encoding: .utf8)
-            let executable = try Tools.buildGuest([source], architecture: "rv64gc", flags: SequenceProgram.linkerFlags, as: "sequence", in: folder)
+            let executable = try Tools.buildGuest([source], compressed: true, xlen: xlen, flags: SequenceProgram.linkerFlags, as: "sequence", in: folder)
             _ = try Tools.run("riscv64-linux-gnu-objcopy", ["-O", "binary", "-j", ".program", executable, image])
-            guard let reference = try? Tools.run(qemu, ["-cpu", Tools.qemuCPU("max"), executable]) else {
+            guard let reference = try? Tools.run(qemu, ["-cpu", Tools.qemuCPU("max", xlen), executable]) else {
                 print("program of seed \(seed): QEMU itself fails")
                 keep(executable, seed)
                 differing += 1
@@ -61,7 +62,7 @@ struct Sequences {
                 keep(executable, seed)
             }
         }
-        print("\(ran) programs, \(self.engines.map(\.rawValue).joined(separator: ", ")): \(differing) differ")
+        print("\(ran) programs on \(xlen.baseName), \(self.engines.map(\.rawValue).joined(separator: ", ")): \(differing) differ")
         return Outcome(passed: ran - differing, failed: differing)
     }
 

@@ -10,6 +10,7 @@ struct SingleInstructions {
     var only: [String] = []
     var engines = CaseEngine.Choice.allCases
     var qemu: String
+    var xlen: XLEN
     /// Bytes of a vector register.
     var vectorBytes = 16
     /// Whether only instructions that use vectors run.
@@ -22,13 +23,14 @@ struct SingleInstructions {
     }
 
     private func run(_ model: String, in folder: String) throws -> Outcome {
-        let entries = InstructionCatalogue.entries.filter { isWanted($0, model) }
+        let entries = InstructionCatalogue.entries(xlen).filter { isWanted($0, model) }
         if entries.isEmpty { return Outcome() }
-        let scalarProgram = try Tools.buildGuest(["cases.c", "run_case.S"], flags: CaseLayout.linkerFlags, as: "cases", in: folder)
-        let vectorProgram = try Tools.buildGuest(["cases.c", "run_case.S"], architecture: "rv64gc", flags: CaseLayout.linkerFlags + ["-DVECTOR_BYTES=\(vectorBytes)", "-Wa,-march=rv64gcv"],
+        let scalarProgram = try Tools.buildGuest(["cases.c", "run_case.S"], xlen: xlen, flags: CaseLayout.linkerFlags, as: "cases", in: folder)
+        let vectorProgram = try Tools.buildGuest(["cases.c", "run_case.S"], compressed: true, xlen: xlen,
+                                                 flags: CaseLayout.linkerFlags + ["-DVECTOR_BYTES=\(vectorBytes)", "-Wa,-march=\(xlen.baseName)gcv"],
                                                  as: "vectors", in: folder)
-        let scalarEngines = self.engines.compactMap { CaseEngine($0, model: model) }
-        let vectorEngines = entries.contains(where: \.usesVectors) ? self.engines.compactMap { CaseEngine($0, model: model, vectorBytes: vectorBytes) } : []
+        let scalarEngines = self.engines.compactMap { CaseEngine($0, model: model, xlen: xlen) }
+        let vectorEngines = entries.contains(where: \.usesVectors) ? self.engines.compactMap { CaseEngine($0, model: model, vectorBytes: vectorBytes, xlen: xlen) } : []
         let states = 25
         let encodings = max(4, (casesPerInstruction + states - 1) / states)
         var failing: [String] = [], total = 0, instructions = 0
@@ -36,9 +38,9 @@ struct SingleInstructions {
             let (program, engines) = entry.usesVectors ? (vectorProgram, vectorEngines) : (scalarProgram, scalarEngines)
             let words = CaseState.wordCount(vectorBytes: entry.usesVectors ? vectorBytes : 0)
             var random = Random(state: seed &+ UInt64(entry.match) &* 0x1_0000_0001)
-            let records = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), using: &random) }
+            let records = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), xlen, using: &random) }
             let output: Data
-            do { output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU(model) + ",vlen=\(vectorBytes * 8)", program], input: records.flatMap(\.bytes)) } catch {
+            do { output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU(model, xlen) + ",vlen=\(vectorBytes * 8)", program], input: records.flatMap(\.bytes)) } catch {
                 print("\(entry.syntax): \(error)")
                 failing.append(entry.syntax)
                 continue
@@ -51,13 +53,13 @@ struct SingleInstructions {
             total += records.count * states
             instructions += 1
         }
-        print("\(total) cases on \(model), \(self.engines.map(\.rawValue).joined(separator: ", ")): \(failing.count) instructions differ")
+        print("\(total) cases on \(xlen.baseName) \(model), \(self.engines.map(\.rawValue).joined(separator: ", ")): \(failing.count) instructions differ")
         for syntax in failing { print("  \(syntax)") }
         return Outcome(passed: instructions - failing.count, failed: failing.count)
     }
 
     private func isWanted(_ entry: CatalogueEntry, _ model: String) -> Bool {
-        entry.isComparable && InstructionCatalogue.model(for: entry) == model && (only.isEmpty || only.contains(entry.mnemonic))
+        entry.isComparable && InstructionCatalogue.model(for: entry, xlen) == model && (only.isEmpty || only.contains(entry.mnemonic))
             && (entry.usesVectors || !onlyVectors)
     }
 
@@ -104,6 +106,7 @@ struct SingleInstructions {
     }
 
     private func text(_ record: CaseRecord) -> String {
-        (try? CPUModel(parsing: record.encoding & 0xe003 == 0xa002 ? InstructionCatalogue.models[1] : "max")).flatMap { RISCV64(model: $0).text(of: record.encoding, at: CaseLayout.instruction) } ?? "?"
+        InstructionCatalogue.models.lazy.compactMap { try? CPUModel(parsing: $0, xlen: xlen) }
+            .compactMap { RISCVGuest(model: $0).text(of: record.encoding, at: CaseLayout.instruction) }.first ?? "?"
     }
 }

@@ -1,6 +1,7 @@
 // Programs that the tests run: the cross compiler, QEMU, Apus.
 
 import Foundation
+import RISCV
 
 struct ToolError: Error, CustomStringConvertible {
     let description: String
@@ -17,19 +18,20 @@ struct Outcome {
 }
 
 enum Tools {
-    /// The reference emulator, QEMU 10: the one that APUS_QEMU names, or the guest kit's.
-    static var qemu: String? {
+    /// The reference emulator, QEMU 10: the one that APUS_QEMU names, or the guest kit's; that of riscv32 stands beside it.
+    static func qemu(_ xlen: XLEN) -> String? {
         let kit = NSHomeDirectory() + "/.cache/guest-kit/bin/q10-riscv64"
-        return [ProcessInfo.processInfo.environment["APUS_QEMU"], kit].compactMap { $0 }.first { FileManager.default.isExecutableFile(atPath: $0) }
+        return [ProcessInfo.processInfo.environment["APUS_QEMU"], kit].compactMap { $0 }
+            .map { xlen == .rv64 ? $0 : $0.replacingOccurrences(of: "riscv64", with: "riscv32") }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
     /// The CPUs of QEMU with the extensions of this guest's `InstructionCatalogue.models`, and as little else as QEMU lets one
     /// choose.
-    static let qemuCPUs: [String: String] = {
-        let most = "rv64,b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on,zvbb=on"
-            + ",zvknc=on,zvkng=on,zvksc=on,zvksg=on,zvknha=on,zvfbfwma=on,zicfilp=on,zicfiss=on"
-        return ["max": most, "max,c=off,zcmp=on,zcmt=on": most + ",c=off,zcmp=on,zcmt=on"]
-    }()
-    static func qemuCPU(_ model: String) -> String { qemuCPUs[model] ?? "rv64" }
+    static func qemuCPU(_ model: String, _ xlen: XLEN) -> String {
+        let most = xlen.baseName + ",b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on,zvbb=on"
+            + ",zvknc=on,zvkng=on,zvksc=on,zvksg=on,zvknha=on,zvfbfwma=on" + (xlen == .rv64 ? ",zicfilp=on,zicfiss=on" : "")
+        return model.hasPrefix("max") ? most + model.dropFirst(3) : xlen.baseName
+    }
 
     /// Runs a program to its end and returns what it wrote.
     static func run(_ program: String, _ arguments: [String], input: [UInt8] = [], seconds: Int = 60) throws -> Data {
@@ -56,13 +58,13 @@ enum Tools {
     }
 
     /// Builds a freestanding guest program from sources of the `Guest` folder.
-    /// - Parameter architecture: without compressed instructions for programs that must run on every CPU model.
-    static func buildGuest(_ sources: [String], architecture: String = "rv64g", flags: [String] = [], as name: String,
+    /// - Parameter compressed: not for programs that must run on every CPU model.
+    static func buildGuest(_ sources: [String], compressed: Bool = false, xlen: XLEN, flags: [String] = [], as name: String,
                            in folder: String) throws -> String {
         let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Guest").path
         let output = folder + "/" + name
         _ = try run("riscv64-linux-gnu-gcc", [
-            "-march=" + architecture, "-mabi=lp64d", "-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin",
+            "-march=\(xlen.baseName)g" + (compressed ? "c" : ""), xlen == .rv64 ? "-mabi=lp64d" : "-mabi=ilp32d", "-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-builtin",
             "-fno-tree-loop-distribute-patterns", "-Wall", "-Wextra",
         ] + flags + sources.map { $0.hasPrefix("/") ? $0 : here + "/" + $0 } + ["-o", output])
         return output

@@ -1,6 +1,7 @@
-// Differential tests of the riscv64 guest against QEMU 10. The last line of output is `N passed, N failed`.
+// Differential tests of the riscv64 and riscv32 guests against QEMU 10. The last line of output is `N passed, N failed`.
 //
 //     apus-differential [--cases N] [--seed N] [--only NAME,…] [--engines NAME,…] [--programs N] [--apus PATH]
+//                       [--xlen 32|64]
 //
 // Cases are per instruction. `--only` takes mnemonics, or one of the parts `encodings`, `user` and `sequences`.
 
@@ -14,14 +15,15 @@ while let argument = arguments.first {
     arguments.removeFirst()
     guard argument.hasPrefix("--"), let value = arguments.first else {
         print("usage: apus-differential [--cases N] [--seed N] [--only NAME,…] [--engines interpreter-plain,interpreter,x64] "
-            + "[--programs N] [--apus PATH]")
+            + "[--programs N] [--apus PATH] [--xlen 32|64]")
         exit(2)
     }
     arguments.removeFirst()
     options[String(argument.dropFirst(2))] = value
 }
 
-guard let qemu = Tools.qemu else {
+let xlen: XLEN = options["xlen"] == "32" ? .rv32 : .rv64
+guard let qemu = Tools.qemu(xlen) else {
     print("no QEMU to compare with (set APUS_QEMU): skipped\n0 passed, 0 failed")
     exit(0)
 }
@@ -44,21 +46,21 @@ func isWanted(_ part: String) -> Bool { only.isEmpty || only == [part] }
 var outcome = Outcome()
 do {
     if only.isEmpty || !["encodings", "user", "sequences"].contains(only[0]) {
-        outcome += try SingleInstructions(casesPerInstruction: cases, seed: seed, only: only == ["vectors"] ? [] : only, engines: engines, qemu: qemu,
+        outcome += try SingleInstructions(casesPerInstruction: cases, seed: seed, only: only == ["vectors"] ? [] : only, engines: engines, qemu: qemu, xlen: xlen,
                                           vectorBytes: vectorBits / 8, onlyVectors: only == ["vectors"]).run(in: folder)
     }
     if isWanted("encodings") {
         for model in InstructionCatalogue.models {
-            outcome += try EncodingSpace(qemu: qemu, seed: seed, model: model, words: cases * 200).run(in: folder)
+            outcome += try EncodingSpace(qemu: qemu, seed: seed, xlen: xlen, model: model, words: cases * 200).run(in: folder)
         }
     }
     if isWanted("user") {
-        outcome += try UserModeCases(casesPerInstruction: max(10, cases / 4), seed: seed, qemu: qemu, apus: options["apus"] ?? beside)
+        outcome += try UserModeCases(casesPerInstruction: max(10, cases / 4), seed: seed, qemu: qemu, xlen: xlen, apus: options["apus"] ?? beside)
             .run(in: folder)
     }
     if isWanted("sequences") {
         let programs = options["programs"].flatMap { Int($0) } ?? max(10, cases / 10)
-        outcome += try Sequences(programs: programs, seed: seed, engines: engines, qemu: qemu).run(in: folder)
+        outcome += try Sequences(programs: programs, seed: seed, engines: engines, qemu: qemu, xlen: xlen).run(in: folder)
     }
 } catch {
     print(error)

@@ -42,10 +42,25 @@ import Testing
         }
     }
 
+    @Test func narrow() throws {
+        let rest = "_zicbom_zicbop_zicboz_zicntr_zicsr_zifencei_zihintntl_zihintpause_zihpm_zmmul_zaamo_zalrsc_zawrs_zfa"
+        let cases: [(String, String)] = [
+            ("rv32", "rv32imafdc\(rest)_zca_zcd_zcf_zba_zbb_zbc_zbs"), ("rv32i", "rv32i"),
+            ("rv32,d=off", "rv32imafc\(rest)_zca_zcf_zba_zbb_zbc_zbs"), ("rv32,c=off", "rv32imafd\(rest)_zba_zbb_zbc_zbs"),
+            ("rv32i,f=on,zce=on", "rv32ifc_zicsr_zca_zcb_zce_zcf_zcmp_zcmt"),
+        ]
+        for (text, expected) in cases {
+            #expect(try CPUModel(parsing: text, xlen: .rv32).extensions.subtracting(.memoryProperties).isaString == expected, "\(text)")
+        }
+        #expect(throws: CPUModelError.unknownModel("rv64")) { try CPUModel(parsing: "rv64", xlen: .rv32) }
+        #expect(throws: CPUModelError.unknownModel("rv32")) { try CPUModel(parsing: "rv32") }
+        #expect(throws: CPUModelError.contradiction("Zcf extension is only relevant to RV32")) { try CPUModel(parsing: "rv64,zcf=on") }
+    }
+
     @Test func refusals() {
         let cases: [(String, CPUModelError)] = [
             ("sifive", .unknownModel("sifive")), ("", .unknownModel("")), ("rv64,zfoo=on", .unknownFeature("zfoo")),
-            ("rv64,zicfiss=true", .unsupportedFeature("zicfiss")), ("rv64,zba=maybe", .badValue(feature: "zba", value: "maybe")),
+            ("rv64,zicfiss=true", .contradiction("zicfiss extension requires zimop extension")), ("rv64,ztso=true", .unsupportedFeature("ztso")), ("rv64,zba=maybe", .badValue(feature: "zba", value: "maybe")),
             ("rv64,cboz_blocksize=128", .badNumber(feature: "cboz_blocksize", value: "128", expects: "64")),
             ("rv64,f=off", .contradiction("Zfa extension requires F extension")),
             ("rv64,f=off,zfa=off", .contradiction("D extension requires F extension")),

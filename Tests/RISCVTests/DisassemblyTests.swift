@@ -24,30 +24,31 @@ private struct Binutils {
 }
 
 @Suite struct DisassemblyTests {
-    @Test func agreesWithObjdump() throws {
+    @Test(arguments: XLEN.allCases) func agreesWithObjdump(_ xlen: XLEN) throws {
         let tools = Binutils()
         guard tools.run("objdump", ["--version"]) != nil else { return }
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-disassembly-\(getpid())")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-disassembly-\(xlen.bits)-\(getpid())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let source = folder.appendingPathComponent("a.s").path, object = folder.appendingPathComponent("a.o").path
 
         // Which extensions these tools know.
         try "".write(toFile: source, atomically: true, encoding: .utf8)
-        var march = "rv64imafdc_zicsr_zifencei"
-        var known: Extensions = [.m, .zmmul, .a, .zaamo, .zalrsc, .f, .d, .c, .zca, .zcd, .zicsr, .zifencei, .zicntr]
+        var march = xlen.baseName + "imafdc_zicsr_zifencei"
+        let abi = xlen == .rv64 ? "-mabi=lp64d" : "-mabi=ilp32d"
+        var known: Extensions = [.m, .zmmul, .a, .zaamo, .zalrsc, .f, .d, .c, .zca, .zcd, .zicsr, .zifencei, .zicntr, .rv32, .rv64, .zcf]
         for (name, extensions) in Extensions.named where !known.isSuperset(of: extensions) {
-            if tools.run("as", ["-march=\(march)_\(name)", source, "-o", object]) != nil {
+            if tools.run("as", ["-march=\(march)_\(name)", abi, source, "-o", object]) != nil {
                 march += "_" + name
                 known.formUnion(extensions)
             }
         }
 
-        let guest = try RISCV64(model: CPUModel(parsing: "max"))
+        let guest = try RISCVGuest(model: CPUModel(parsing: "max", xlen: xlen))
         var generator = SplitMix(state: 3)
         var text = ".option norelax\n", expected: [(pc: UInt64, bits: UInt32, text: String)] = []
         var pc: UInt64 = 0
-        for entry in InstructionCatalogue.entries where InstructionCatalogue.model(for: entry) == "max" && known.isSuperset(of: entry.extensions) {
+        for entry in InstructionCatalogue.entries(xlen) where InstructionCatalogue.model(for: entry, xlen) == "max" && known.isSuperset(of: entry.extensions) {
             for _ in 0 ..< 40 {
                 var bits = entry.randomEncoding(using: &generator) & ~entry.ignored
                 if entry.operands.contains(.csr) {
@@ -67,7 +68,7 @@ private struct Binutils {
             }
         }
         try text.write(toFile: source, atomically: true, encoding: .utf8)
-        #expect(tools.run("as", ["-march=\(march)", source, "-o", object]) != nil)
+        #expect(tools.run("as", ["-march=\(march)", abi, source, "-o", object]) != nil)
         let listing = try #require(tools.run("objdump", ["-d", "-M", "no-aliases", object]))
         var theirs: [UInt64: String] = [:]
         for line in listing.split(separator: "\n") {

@@ -8,9 +8,9 @@ import Translation
 @Suite struct SpeedTests {
     @Test func tablesAndTranslation() throws {
         let clock = ContinuousClock()
-        var guest: RISCV64?
-        let first = clock.measure { guest = RISCV64() }
-        let second = clock.measure { guest = RISCV64() }
+        var guest: RISCVGuest?
+        let first = clock.measure { guest = RISCVGuest() }
+        let second = clock.measure { guest = RISCVGuest() }
         let riscv = try #require(guest)
 
         var generator = SplitMix(state: 4)

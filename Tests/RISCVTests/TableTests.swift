@@ -16,9 +16,9 @@ struct SplitMix: RandomNumberGenerator {
 }
 
 @Suite struct TableTests {
-    @Test func operandsCoverTheFreeBits() {
+    @Test(arguments: XLEN.allCases) func operandsCoverTheFreeBits(_ xlen: XLEN) {
         var wrong: [String] = []
-        for entry in InstructionCatalogue.entries {
+        for entry in InstructionCatalogue.entries(xlen) {
             var free = ~entry.mask & ~entry.ignored
             if entry.length == 2 { free &= 0xffff }
             let covered = entry.operands.reduce(UInt32(0)) { $0 | $1.mask } & ~entry.mask
@@ -27,17 +27,18 @@ struct SplitMix: RandomNumberGenerator {
         #expect(wrong == [])
     }
 
-    @Test func noTwoInstructionsClaimOneEncoding() {
-        #expect(InstructionCatalogue.overlaps().map { "\($0.0) / \($0.1)" } == [])
+    @Test(arguments: XLEN.allCases) func noTwoInstructionsClaimOneEncoding(_ xlen: XLEN) {
+        #expect(InstructionCatalogue.overlaps(xlen).map { "\($0.0) / \($0.1)" } == [])
     }
 
-    @Test func encodingsDecodeToTheirOwnEntry() throws {
-        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCV64(model: try CPUModel(parsing: $0))) })
+    @Test(arguments: XLEN.allCases) func encodingsDecodeToTheirOwnEntry(_ xlen: XLEN) throws {
+        let entries = InstructionCatalogue.entries(xlen)
+        let guests = try Dictionary(uniqueKeysWithValues: InstructionCatalogue.models.map { ($0, RISCVGuest(model: try CPUModel(parsing: $0, xlen: xlen))) })
         var generator = SplitMix(state: 1)
         var wrong: [String] = []
-        for entry in InstructionCatalogue.entries {
-            let guest = try #require(guests[InstructionCatalogue.model(for: entry)])
-            let special = InstructionCatalogue.entries.filter {
+        for entry in entries {
+            let guest = try #require(guests[InstructionCatalogue.model(for: entry, xlen)])
+            let special = entries.filter {
                 $0.length == entry.length && entry.mask & ~$0.mask == 0 && $0.mask != entry.mask && ($0.match ^ entry.match) & entry.mask == 0
             }
             for _ in 0 ..< 200 {
@@ -52,11 +53,11 @@ struct SplitMix: RandomNumberGenerator {
         #expect(wrong == [])
     }
 
-    @Test func disabledExtensionsAreNotDecoded() throws {
-        let guest = try RISCV64(model: CPUModel(parsing: "rv64i"))
+    @Test(arguments: XLEN.allCases) func disabledExtensionsAreNotDecoded(_ xlen: XLEN) throws {
+        let guest = try RISCVGuest(model: CPUModel(parsing: xlen.baseName + "i", xlen: xlen))
         var generator = SplitMix(state: 2)
         var wrong: [String] = []
-        for entry in InstructionCatalogue.entries where !entry.extensions.isEmpty {
+        for entry in InstructionCatalogue.entries(xlen) where !entry.extensions.subtracting([.rv32, .rv64]).isEmpty {
             let bits = entry.randomEncoding(using: &generator)
             // Hints and fences are in the base.
             if let found = guest.syntax(of: bits), !found.hasPrefix("fence ") { wrong.append("\(entry.syntax) is \(found)") }
@@ -64,8 +65,23 @@ struct SplitMix: RandomNumberGenerator {
         #expect(wrong == [])
     }
 
+    /// What RV64 has and RV32 has not, or has another meaning for.
+    @Test func encodingsOfOneWidth() throws {
+        let wide = try RISCVGuest(model: CPUModel(parsing: "max")), narrow = try RISCVGuest(model: CPUModel(parsing: "max", xlen: .rv32))
+        let cases: [(UInt32, String?, String?)] = [
+            (0x0005_3503, "ld", nil), (0x0005_6503, "lwu", nil), (0x0005_051b, "addiw", nil), (0x0205_1513, "slli", nil),
+            (0x0105_1513, "slli", "slli"), (0x2001, nil, "c.jal"), (0x6108, "c.ld", "c.flw"), (0xe108, "c.sd", "c.fsw"),
+            (0x9d01, "c.subw", nil), (0x0805_4533, "pack", "zext.h"), (0x6985_5513, nil, "rev8"),
+            (0x6b85_5513, "rev8", nil), (0x08f5_1513, nil, "zip"), (0x5000_0033, nil, "sha512sum0r"),
+        ]
+        for (bits, onWide, onNarrow) in cases {
+            #expect(wide.mnemonic(of: bits) == onWide, "\(String(bits, radix: 16))")
+            #expect(narrow.mnemonic(of: bits) == onNarrow, "\(String(bits, radix: 16))")
+        }
+    }
+
     @Test func reservedEncodings() throws {
-        let guest = try RISCV64(model: CPUModel(parsing: "max"))
+        let guest = try RISCVGuest(model: CPUModel(parsing: "max"))
         let reserved: [(UInt32, String)] = [
             (0x0000, "all zero"), (0xffff_ffff, "all one"), (0x0008, "c.addi4spn with 0"), (0x4002, "c.lwsp to x0"),
             (0x6002, "c.ldsp to x0"), (0x8002, "c.jr x0"), (0x6101, "c.addi16sp with 0"), (0x6201, "c.lui with 0"),

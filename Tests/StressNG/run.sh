@@ -25,10 +25,11 @@ options=; [[ $emulator != *" "* ]] || options=${emulator#* }
 
 if [ "$(id -u)" = 0 ]; then as_root= drop="setpriv --reuid 65534 --regid 65534 --clear-groups" nobody=--userspec=65534:65534
 else as_root=--map-root-user drop= nobody=; fi
-# shut_in SCRIPT   runs SCRIPT with the trees and the emulator at places that nobody can reach, in a folder of its own
+# shut_in SCRIPT   runs SCRIPT with the trees and the emulator at places that nobody can reach, in a folder of its own, and
+# in a session of its own: a stressor sets the priority of its session, which would stay with whoever runs this
 shut_in() {
     rm -rf "$work/room"; mkdir -p -m 777 "$work/room"
-    GUEST=$guest NATIVE=$native WORK=$work unshare --mount $as_root bash -c '
+    GUEST=$guest NATIVE=$native WORK=$work setsid --wait unshare --mount $as_root bash -c '
         mount --bind "$GUEST" "$WORK/guest" && mount --bind "$NATIVE" "$WORK/native" || exit 1
         for d in proc dev sys tmp; do mount --rbind /$d "$WORK/native/$d" || exit 1; done
         cd "$WORK/room" && exec bash -c "$1"' - "$1"

@@ -67,7 +67,12 @@ public struct RandomTrace {
 
     private mutating func fresh(integer type: ValueType) -> Value {
         if random.below(3) == 0 { return note(x.constant(random.corner(), type)) }
-        let register = note(x.get(TraceMachine.integer(anyInteger())))
+        let slot = anyInteger()
+        if slot >= TraceMachine.firstNarrow {
+            let word = note(x.get(TraceMachine.integer(slot), .i32))
+            return type == .i64 ? note(random.below(2) == 0 ? word.zeroExtended() : word.signExtended()) : note(word.truncated(to: type))
+        }
+        let register = note(x.get(TraceMachine.integer(slot)))
         return type == .i64 ? register : note(register.truncated(to: type))
     }
 
@@ -99,7 +104,7 @@ public struct RandomTrace {
         switch random.below(options.floats ? 16 : 10) {
         case 0 ..< 5: integerOperation()
         case 5: conversion()
-        case 6: note(x.binary(.compare, any(.i64), any(.i64), .i64, aux: condition()))
+        case 6: note(x.binary(.compare, any(.i64), any(.i64), random.pick([.i64, .i32]), aux: condition()))
         case 7:
             let type = integerType()
             note(x.binary(.compare, any(type), any(type), .i64, aux: condition()))
@@ -283,7 +288,8 @@ public struct RandomTrace {
             let slot = type == .f64 ? value : x.unary(.boxFloat, value, .f64)
             x.put(TraceMachine.float(random.below(TraceMachine.floats)), slot)
         } else {
-            x.put(TraceMachine.integer(writableInteger()), any(.i64))
+            let slot = writableInteger()
+            x.put(TraceMachine.integer(slot), any(slot >= TraceMachine.firstNarrow ? .i32 : .i64))
         }
         if options.floats, random.below(24) == 0 { x.emit(Op(.putFloatFlags, .none, any(.i64).ref)) }
     }

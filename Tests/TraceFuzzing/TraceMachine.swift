@@ -12,8 +12,11 @@ public final class TraceMachine {
     public static let baseSlot = 10
     public static let wildSlot = 11
 
+    /// Integer slots from here on are registers of 32 bits: read and written as i32, their upper halves zero.
+    public static let firstNarrow = 24
+
     public static let layout = StateLayout(
-        guestBytes: 32 * 8, hotIntegers: [1, 2, 5, 10, 11, 12, 13, 14, 15, 8, 9].map(integer), hotFloats: [0, 1, 2, 3, 4, 5].map(float))
+        guestBytes: 32 * 8, hotIntegers: [1, 2, 5, 10, 11, 12, 13, 24, 25, 26, 8, 9].map(integer), hotFloats: [0, 1, 2, 3, 4, 5].map(float))
 
     public static func integer(_ slot: Int) -> Int32 { Int32(-128 + 8 * slot) }
     public static func float(_ slot: Int) -> Int32 { StateHeader.guestStart + Int32(8 * slot) }
@@ -34,7 +37,7 @@ public final class TraceMachine {
     /// Fills registers and memory with what `seed` gives, corner values among them.
     public func reset(seed: UInt64) {
         var random = RandomBits(seed)
-        for slot in 0 ..< Self.integers { vcpu[UInt64.self, Self.integer(slot)] = random.corner() }
+        for slot in 0 ..< Self.integers { vcpu[UInt64.self, Self.integer(slot)] = random.corner() & (slot < Self.firstNarrow ? ~0 : 0xffff_ffff) }
         for slot in 0 ..< 32 { vcpu[UInt64.self, Self.float(slot)] = random.floatSlot() }
         vcpu[UInt64.self, Self.integer(Self.baseSlot)] = UInt64(UInt(bitPattern: memory))
         // Below what any process may map.

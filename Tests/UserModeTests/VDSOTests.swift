@@ -5,7 +5,7 @@ import UserMode
 
 @Suite struct VDSOTests {
     @Test func isAProgramTheLoaderAccepts() throws {
-        let abi = RISCV64LinuxABI(model: .default)
+        let abi = RISCVLinuxABI(model: .default)
         let bytes = try #require(abi.vdso)
         let image = try ELFImage(header: Array(bytes.prefix(256)), fileSize: UInt64(bytes.count), limit: 1 << 38) { offset, count in
             Array(bytes[Int(offset)..<Int(offset) + count])
@@ -25,7 +25,7 @@ import UserMode
         try #require(descriptor >= 0)
         let path = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer { unlink(path) }
-        let bytes = try #require(RISCV64LinuxABI(model: .default).vdso)
+        let bytes = try #require(RISCVLinuxABI(model: .default).vdso)
         #expect(write(descriptor, bytes, bytes.count) == bytes.count)
         close(descriptor)
         let command: String = "\(tool) -aW --dyn-syms \(path) 2>&1"

@@ -8,6 +8,9 @@ import Translation
 struct Block {
     let pc: UInt64
     let context: UInt64
+    /// In machines, the number of the page of guest memory that it is on, and of the one its only instruction ends on; else 0.
+    let page: UInt64
+    let second: UInt64
     let ops: UnsafeMutablePointer<Op>
     let count: Int
     /// How many of the ops, from the first on, are constants.
@@ -29,7 +32,7 @@ struct Block {
     }
 }
 
-/// A hash table of blocks by guest address and translation context.
+/// A hash table of blocks by guest address, translation context and page.
 struct BlockTable {
     typealias BlockPointer = UnsafeMutablePointer<Block>
 
@@ -58,10 +61,11 @@ struct BlockTable {
         return Int(truncatingIfNeeded: mixed &>> 50)
     }
 
-    func find(_ pc: UInt64, _ context: UInt64) -> BlockPointer? {
+    func find(_ pc: UInt64, _ context: UInt64, _ page: UInt64 = 0, _ second: UInt64 = 0) -> BlockPointer? {
         var block = buckets[Self.bucket(pc, context)]
         while let candidate = block {
-            if candidate.pointee.pc == pc, candidate.pointee.context == context { return candidate }
+            if candidate.pointee.pc == pc, candidate.pointee.context == context, candidate.pointee.page == page,
+               candidate.pointee.second == second { return candidate }
             block = candidate.pointee.next
         }
         return nil

@@ -28,9 +28,10 @@ final class BlockTranslation {
 
     var arena: OpArena { translator.arena.pointee }
     var isFetchFault: Bool { translator.isFetchFault }
+    var ranges: UnsafeBufferPointer<CodeRange> { translator.ranges }
 
-    func translate(at pc: UInt64, context: UInt64, log: BlockLog?) {
-        translator.translate(at: pc, context: context)
+    func translate(at pc: UInt64, context: UInt64, limit: Int = .max, log: BlockLog?) {
+        translator.translate(at: pc, context: context, limit: limit)
         log?.didTranslate(translator)
         guard optimize else { return }
         simplify.run(&translator.arena.pointee)
@@ -40,7 +41,7 @@ final class BlockTranslation {
 
     /// A new block of the trace just translated: its constants first, then the live ops without `instruction`, whose
     /// addresses become marks.
-    func block(_ pc: UInt64, _ context: UInt64) -> UnsafeMutablePointer<Block> {
+    func block(_ pc: UInt64, _ context: UInt64, page: UInt64 = 0, second: UInt64 = 0) -> UnsafeMutablePointer<Block> {
         let arena = translator.arena.pointee
         let ops = UnsafeMutablePointer<Op>.allocate(capacity: max(arena.count, 1))
         let marks = UnsafeMutablePointer<InstructionMark>.allocate(capacity: max(translator.instructionCount, 1))
@@ -60,7 +61,7 @@ final class BlockTranslation {
             }
         }
         let block = UnsafeMutablePointer<Block>.allocate(capacity: 1)
-        block.initialize(to: Block(pc: pc, context: context, ops: ops, count: count, constants: constants, marks: marks,
+        block.initialize(to: Block(pc: pc, context: context, page: page, second: second, ops: ops, count: count, constants: constants, marks: marks,
                                    instructions: markCount, isWritable: translator.isWritable,
                                    snapshot: translator.snapshot(), next: nil))
         return block

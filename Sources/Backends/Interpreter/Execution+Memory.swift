@@ -12,11 +12,14 @@ extension Execution {
         UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: address &+ memoryBase))
     }
 
+    private var addressMask: UInt64 { state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self) }
+
     @inline(__always)
     func load(_ op: UnsafePointer<Op>, _ out: UnsafeMutablePointer<UInt64>) -> Bool {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a) &+ op.pointee.imm
         guard isAllowed(address, access) else { return misaligned(address) }
+        if let machine { return load(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, op.pointee.type, out) }
         var failed: Int32 = 0
         let bytes = access.bytes
         if bytes > 8 { return loadWide(address, out) }
@@ -31,7 +34,8 @@ extension Execution {
     func store(_ op: UnsafePointer<Op>) -> Bool {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a) &+ op.pointee.imm
-        guard isAllowed(address, access) else { return misaligned(address) }
+        guard isAllowed(address, access) else { return misaligned(address, .store) }
+        if let machine { return store(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, values + (Int(op.pointee.b) &<< 1)) }
         let bytes = access.bytes
         if bytes > 8 { return storeWide(address, values + (Int(op.pointee.b) &<< 1)) }
         if access.atomic { order() }
@@ -43,8 +47,13 @@ extension Execution {
     func atomicRMW(_ op: UnsafePointer<Op>, _ out: UnsafeMutablePointer<UInt64>) -> Bool {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a), operand = value(op.pointee.b)
-        guard isAllowed(address, access) else { return misaligned(address) }
+        guard isAllowed(address, access) else { return misaligned(address, .store) }
         guard let operation = AtomicOperation(rawValue: op.pointee.imm & 0xff) else { return true }
+        if let machine {
+            return update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, op.pointee.type, out) {
+                Self.combine(operation, $0, operand, access)
+            }
+        }
         var old: UInt64 = 0
         let bytes = Int32(truncatingIfNeeded: access.bytes)
         if access.bigEndian {
@@ -70,7 +79,11 @@ extension Execution {
     func compareAndSwap(_ op: UnsafePointer<Op>, _ out: UnsafeMutablePointer<UInt64>) -> Bool {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a)
-        guard isAllowed(address, access) else { return misaligned(address) }
+        guard isAllowed(address, access) else { return misaligned(address, .store) }
+        if let machine {
+            let unused = UInt64(truncatingIfNeeded: 64 &- access.bytes &* 8), wanted = value(op.pointee.b) &<< unused, new = value(op.pointee.c)
+            return update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, op.pointee.type, out) { $0 &<< unused == wanted ? new : nil }
+        }
         var expected = memoryImage(value(op.pointee.b), access)
         let new = memoryImage(value(op.pointee.c), access)
         guard apus_guarded_cas(host(address), &expected, new, Int32(truncatingIfNeeded: access.bytes)) == 0 else {
@@ -83,10 +96,21 @@ extension Execution {
     func storeConditional(_ op: UnsafePointer<Op>, _ out: UnsafeMutablePointer<UInt64>) -> Bool {
         let access = MemoryAccess(rawValue: op.pointee.aux)
         let address = value(op.pointee.a)
-        guard isAllowed(address, access) else { return misaligned(address) }
+        guard isAllowed(address, access) else { return misaligned(address, .store) }
         let reserved = state.load(fromByteOffset: Int(StateHeader.reservationAddress), as: UInt64.self) == address
         let value64 = state.load(fromByteOffset: Int(StateHeader.reservationValue), as: UInt64.self)
         let expected = memoryImage(value64, access)
+        if let machine {
+            let unused = UInt64(truncatingIfNeeded: 64 &- access.bytes &* 8), new = value(op.pointee.b)
+            var old: UInt64 = 0
+            let done = withUnsafeMutablePointer(to: &old) { out in
+                update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, .i64, out) { reserved && $0 &<< unused == value64 &<< unused ? new : nil }
+            }
+            guard done else { return false }
+            state.storeBytes(of: ~0, toByteOffset: Int(StateHeader.reservationAddress), as: UInt64.self)
+            out[0] = reserved && old &<< unused == value64 &<< unused ? 0 : 1
+            return true
+        }
         var old = expected
         // Without a reservation the same access, changing nothing, still checks the right to write.
         let new = reserved ? memoryImage(value(op.pointee.b), access) : expected
@@ -104,7 +128,7 @@ extension Execution {
 
     /// Hosts with total store order need nothing for acquire and release.
     @inline(__always)
-    private func order() {
+    func order() {
         #if !arch(x86_64)
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         #endif
@@ -127,14 +151,14 @@ extension Execution {
 
     /// The low bytes of `value` in the memory's byte order.
     @inline(__always)
-    private func memoryImage(_ value: UInt64, _ access: MemoryAccess) -> UInt64 {
+    func memoryImage(_ value: UInt64, _ access: MemoryAccess) -> UInt64 {
         let unused = UInt64(truncatingIfNeeded: 64 &- access.bytes &* 8)
         return access.bigEndian ? value.byteSwapped &>> unused : (value &<< unused) &>> unused
     }
 
     /// A value of `type` from its zero-extended memory image.
     @inline(__always)
-    private func converted(_ raw: UInt64, _ access: MemoryAccess, _ type: ValueType) -> UInt64 {
+    func converted(_ raw: UInt64, _ access: MemoryAccess, _ type: ValueType) -> UInt64 {
         let number = access.bigEndian ? memoryImage(raw, access) : raw
         guard access.signed else { return number }
         let shift = Int64(truncatingIfNeeded: 64 &- access.bytes &* 8)
@@ -160,14 +184,18 @@ extension Execution {
 
     // MARK: faults
 
-    private func leave(_ reason: ExitReason, _ address: UInt64) -> Bool {
-        state.storeBytes(of: address, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+    func leave(_ reason: ExitReason, _ address: UInt64) -> Bool {
+        let mask = state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self)
+        state.storeBytes(of: address & mask, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
         state.storeBytes(of: UInt32(reason.rawValue), toByteOffset: Int(StateHeader.exitReason), as: UInt32.self)
         return false
     }
 
     @inline(never)
-    private func misaligned(_ address: UInt64) -> Bool { leave(.misaligned, address) }
+    private func misaligned(_ address: UInt64, _ kind: AccessKind = .load) -> Bool {
+        if machine != nil { state.storeBytes(of: UInt32(kind.rawValue), toByteOffset: Int(StateHeader.faultCode), as: UInt32.self) }
+        return leave(.misaligned, address)
+    }
 
     @inline(never)
     private func memoryFault(_ address: UInt64, _ bytes: Int) -> Bool {

@@ -26,6 +26,8 @@ struct Execution {
     let state: UnsafeMutableRawPointer
     /// `StateHeader.memoryBase`, which only changes between runs.
     let memoryBase: UInt64
+    /// In machines, the vCPU's `SoftMMU`; it lives as long as the vCPU.
+    let machine: Unmanaged<SoftMMU>?
 
     /// What `run` answers when the trace went on to the pc in the state header.
     static let goesOn: Int32 = -1
@@ -39,6 +41,8 @@ struct Execution {
         self.values = values
         self.state = state
         memoryBase = state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self)
+        let mmu = state.load(fromByteOffset: Int(StateHeader.softMMU), as: UInt64.self)
+        machine = UnsafeRawPointer(bitPattern: UInt(mmu)).map { Unmanaged<SoftMMU>.fromOpaque($0) }
     }
 
     @inline(__always)
@@ -207,7 +211,12 @@ struct Execution {
         let value = value(op.pointee.a)
         switch op.pointee.type.bytes {
         case 8: field.storeBytes(of: value, as: UInt64.self)
-        case 4: field.storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
+        case 4:
+            if SlotMap.isRegister(op.pointee.offset, op.pointee.type) {
+                field.storeBytes(of: value, as: UInt64.self)
+            } else {
+                field.storeBytes(of: UInt32(truncatingIfNeeded: value), as: UInt32.self)
+            }
         case 2: field.storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
         case 1: field.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
         default:

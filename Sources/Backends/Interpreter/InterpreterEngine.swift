@@ -2,6 +2,7 @@
 // translated once, shared by all vCPUs, and run by `Execution`.
 import CHost
 import IR
+import Core
 import IRPasses
 import Synchronization
 import Translation
@@ -10,21 +11,38 @@ import Translation
 public final class InterpreterEngine: Engine, @unchecked Sendable {
     public let guest: any Guest
     private let source: any CodeSource
-    private let options: EngineOptions
-    private let log: BlockLog?
+    let options: EngineOptions
+    let log: BlockLog?
+
+    /// In machines: the guest, and the source.
+    private let system: (any SystemGuest)?
+    let window: FetchWindow?
 
     // Invariant: everything mutable below is only touched inside `lock`, except `generation`, which is atomic.
-    private let lock = SpinLock()
-    private var table = BlockTable()
-    private var translation: BlockTranslation
+    let lock = SpinLock()
+    var table = BlockTable()
+    var translation: BlockTranslation
     private var forgotten: UnsafeMutablePointer<Block>?
     private var pool = RunnerPool()
-    private var counters = EngineStatistics()
+    var counters = EngineStatistics()
+    var codePages = CodePages()
+    var vcpus: [WeakVCPU] = []
     /// Grows whenever blocks are forgotten: runners then drop their caches at the next block boundary.
-    private let generation = Atomic<UInt64>(1)
+    let generation = Atomic<UInt64>(1)
+
+    struct WeakVCPU { weak var vcpu: VCPU? }
+
+    /// An engine for machines.
+    public convenience init(guest: any SystemGuest, options: EngineOptions) {
+        var options = options
+        options.isMachine = true
+        self.init(guest: guest, source: FetchWindow(), options: options)
+    }
 
     public init(guest: any Guest, source: any CodeSource, options: EngineOptions) {
         self.guest = guest
+        system = options.isMachine ? guest as? any SystemGuest : nil
+        window = source as? FetchWindow
         self.source = source
         self.options = options
         translation = BlockTranslation(guest: guest, source: source, options: options)
@@ -37,13 +55,21 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
         table.deallocate()
     }
 
-    public func makeVCPU() -> VCPU { VCPU(layout: guest.layout) }
+    public func makeVCPU() -> VCPU {
+        guard let system else { return VCPU(layout: guest.layout) }
+        let vcpu = VCPU(layout: guest.layout, engineData: InterpreterStepper(guest: system), isMachine: true)
+        lock.withLock {
+            vcpus.removeAll { $0.vcpu == nil }
+            vcpus.append(WeakVCPU(vcpu: vcpu))
+        }
+        return vcpu
+    }
 
     // MARK: running
 
     public func run(_ vcpu: VCPU) -> ExitReason {
         let runner = lock.withLock { takeRunner() }
-        let raw = runLoop(vcpu, runner)
+        let raw = if let system, let mmu = SoftMMU.of(vcpu.state) { runMachine(vcpu, runner, system, mmu) } else { runLoop(vcpu, runner) }
         runner.rest()
         lock.withLock { pool.idle.append(runner) }
         vcpu[UInt32.self, StateHeader.exitReason] = UInt32(bitPattern: raw)
@@ -115,7 +141,7 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
         return block
     }
 
-    private func flush(keeping block: UnsafeMutablePointer<Block>) {
+    func flush(keeping block: UnsafeMutablePointer<Block>) {
         forget(table.remove { $0 != block })
         counters.flushes &+= 1
         counters.hostBytes = block.pointee.count &* MemoryLayout<Op>.stride
@@ -146,7 +172,7 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
     }
 
     /// Puts a list of unlinked blocks aside until no runner can hold them. Inside the lock.
-    private func forget(_ list: UnsafeMutablePointer<Block>?) {
+    func forget(_ list: UnsafeMutablePointer<Block>?) {
         guard let list else { return }
         let new = generation.load(ordering: .relaxed) &+ 1
         var last = list

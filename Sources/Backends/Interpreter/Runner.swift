@@ -13,6 +13,7 @@ final class Runner: @unchecked Sendable {
     private struct Entry {
         var pc: UInt64
         var context: UInt64
+        var page: UInt64
         var block: BlockPointer?
     }
 
@@ -28,7 +29,7 @@ final class Runner: @unchecked Sendable {
 
     init() {
         entries = .allocate(capacity: Self.entryCount)
-        entries.initialize(repeating: Entry(pc: 0, context: 0, block: nil), count: Self.entryCount)
+        entries.initialize(repeating: Entry(pc: 0, context: 0, page: 0, block: nil), count: Self.entryCount)
         valueCapacity = 1 << 12
         values = .allocate(capacity: valueCapacity &* 2)
         values.initialize(repeating: 0, count: valueCapacity &* 2)
@@ -42,7 +43,7 @@ final class Runner: @unchecked Sendable {
     /// Adopts `generation`, forgetting all blocks of earlier ones.
     func adopt(_ generation: UInt64) {
         if generation != cached {
-            entries.update(repeating: Entry(pc: 0, context: 0, block: nil), count: Self.entryCount)
+            entries.update(repeating: Entry(pc: 0, context: 0, page: 0, block: nil), count: Self.entryCount)
             cached = generation
         }
         seen.store(generation, ordering: .sequentiallyConsistent)
@@ -57,14 +58,16 @@ final class Runner: @unchecked Sendable {
     }
 
     @inline(__always)
-    func find(_ pc: UInt64, _ context: UInt64) -> BlockPointer? {
+    func find(_ pc: UInt64, _ context: UInt64, _ page: UInt64 = 0) -> BlockPointer? {
         let entry = entry(pc, context)
-        return entry.pointee.pc == pc && entry.pointee.context == context ? entry.pointee.block : nil
+        return entry.pointee.pc == pc && entry.pointee.context == context && entry.pointee.page == page ? entry.pointee.block : nil
     }
 
     func remember(_ block: BlockPointer) {
         let entry = entry(block.pointee.pc, block.pointee.context)
-        entry.pointee = Entry(pc: block.pointee.pc, context: block.pointee.context, block: block)
+        // What may change under another page is looked up each time.
+        guard block.pointee.second == 0 else { return }
+        entry.pointee = Entry(pc: block.pointee.pc, context: block.pointee.context, page: block.pointee.page, block: block)
     }
 
     @inline(__always)

@@ -57,6 +57,13 @@ enum BackendState {
     static let inCode = StateHeader.backend + 144
     /// UInt64: the code generation that the vCPU's shadow stack and jump caches belong to.
     static let generation = StateHeader.backend + 152
+    /// The argument of `SlowMemory`: UInt64 virtual address, UInt32 access. Its result: UInt64 host minus guest address, UInt32
+    /// status. And the return address of a call of it that does not come back.
+    static let slowAddress = StateHeader.backend + 184
+    static let slowAddend = StateHeader.backend + 192
+    static let slowStatus = StateHeader.backend + 200
+    static let slowAccess = StateHeader.backend + 204
+    static let slowReturn = StateHeader.backend + 208
     /// 64 spill slots of 8 bytes.
     static let spill = StateHeader.backend + 256
     static let spillCount = 64

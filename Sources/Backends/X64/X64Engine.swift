@@ -1,4 +1,5 @@
 import CHost
+import Core
 import Glibc
 import Host
 import IR
@@ -14,40 +15,53 @@ import Translation
 /// Changes to code and tables are made under one lock; translated code runs without any.
 public final class X64Engine: Engine, @unchecked Sendable {
     public let guest: any Guest
-    private let source: any CodeSource
+    let source: any CodeSource
+    /// In machines: the guest, and the source.
+    private let system: (any SystemGuest)?
+    let window: FetchWindow?
     let options: EngineOptions
-    private let registers: HostRegisters
+    let registers: HostRegisters
     let mapping: DoubleMapping
     private let trampolines: Trampolines
-    private let halves: UnsafeMutablePointer<BlockTable>
-    private let lowering: UnsafeMutablePointer<Lowering>
+    let halves: UnsafeMutablePointer<BlockTable>
+    let lowering: UnsafeMutablePointer<Lowering>
     let translator: TraceTranslator
     private let simplify: UnsafeMutablePointer<Simplify>
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    private let enter: @convention(c) (UnsafeMutableRawPointer, UInt64) -> UInt64
-    private let isChaining: Bool
+    let lock: UnsafeMutablePointer<pthread_mutex_t>
+    let enter: @convention(c) (UnsafeMutableRawPointer, UInt64) -> UInt64
+    let isChaining: Bool
     /// A word shared with a forked child, which wakes the parent when it has its own copy of the code.
     private let forkGate: UnsafeMutablePointer<UInt32>
 
     // Below: guarded by `lock`.
-    private var generation: UInt64 = 0
-    private var cursor: Int
+    var generation: UInt64 = 0
+    var cursor: Int
     private let firstByte: Int
     private let halfBytes: Int
     /// Each half ends with the keys of its indirect branches, 8 bytes each.
     private let siteCapacity: Int
-    private var vcpus: [ObjectIdentifier: WeakVCPU] = [:]
+    var vcpus: [ObjectIdentifier: WeakVCPU] = [:]
     private var writable = WritableBlocks()
     private var snapshots: [Int: CodeSnapshot] = [:]
     private var counters = EngineStatistics()
+    var codePages = CodePages()
+    var identities: [FetchIdentity: UInt32] = [:]
+    var nextIdentity = X64Engine.firstIdentity
 
-    private struct WeakVCPU { weak var vcpu: VCPU? }
+    struct WeakVCPU { weak var vcpu: VCPU? }
 
     private static let opCapacity = 6144
     /// The number of the futex system call on x86-64.
     private static let futex = 202
     /// The most host code that one block can need.
-    private static let blockReserve = 64 << 10
+    static let blockReserve = 64 << 10
+
+    /// An engine for machines.
+    public convenience init?(guest: any SystemGuest, options: EngineOptions = EngineOptions(), problem: inout String) {
+        var options = options
+        options.isMachine = true
+        self.init(guest: guest, source: FetchWindow(), options: options, problem: &problem)
+    }
 
     /// - Returns: nil, with the reason in `problem`, if this host cannot run it.
     public init?(guest: any Guest, source: any CodeSource, options: EngineOptions = EngineOptions(), problem: inout String) {
@@ -67,6 +81,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
         self.guest = guest
         self.source = source
         self.options = options
+        system = options.isMachine ? guest as? any SystemGuest : nil
+        window = source as? FetchWindow
         self.mapping = mapping
         forkGate = gate.bindMemory(to: UInt32.self, capacity: 1)
         registers = HostRegisters(guest.layout)
@@ -83,7 +99,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         (halves + 1).initialize(to: second)
         lowering = .allocate(capacity: 1)
         lowering.initialize(to: Lowering(capacity: Self.opCapacity, registers: registers, trampolines: trampolines, constants: constants,
-                                       memoryBase: options.memoryBase))
+                                       memoryBase: options.memoryBase, isMachine: options.isMachine))
         simplify = .allocate(capacity: 1)
         simplify.initialize(to: Simplify(capacity: Self.opCapacity))
         translator = TraceTranslator(guest: guest, source: source, options: options)
@@ -103,23 +119,60 @@ public final class X64Engine: Engine, @unchecked Sendable {
     // MARK: vCPUs
 
     /// What the engine keeps for a vCPU beside its state block.
-    private final class Companion {
+    final class Companion {
         let shadowTop: UnsafeMutableRawPointer
         /// One jump cache for each translation context that the vCPU has been in.
         var caches: [(context: UInt64, cache: UnsafeMutableRawPointer)] = []
+        /// In machines, a shadow stack for each context, so that no return leads to code of another one: its top, and how far
+        /// it was filled when the context was left.
+        var stacks: [(context: UInt64, top: UnsafeMutableRawPointer, pointer: UInt64)] = []
+        /// Which of them is in use.
+        var current = -1
+        let stepper: (any SingleStepper)?
 
-        init?() {
+        init?(_ stepper: (any SingleStepper)? = nil) {
             guard let top = ShadowStack.allocate() else { return nil }
             shadowTop = top
+            self.stepper = stepper
         }
 
         deinit {
             ShadowStack.deallocate(shadowTop)
+            for entry in stacks { ShadowStack.deallocate(entry.top) }
             for entry in caches { HostMemory.unmap(entry.cache, JumpCache.bytes) }
         }
 
-        func cache(for context: UInt64) -> UnsafeMutableRawPointer? {
+        /// Goes on with the shadow stack of the vCPU's context.
+        func switchStack(_ vcpu: VCPU) {
+            let context = vcpu.context
+            if current >= 0 {
+                if stacks[current].context == context { return }
+                stacks[current].pointer = vcpu[UInt64.self, BackendState.shadowStack]
+            }
+            current = stacks.firstIndex { $0.context == context } ?? -1
+            if current < 0, let top = ShadowStack.allocate() {
+                current = stacks.count
+                stacks.append((context, top, UInt64(UInt(bitPattern: top))))
+            }
+            // Without memory for another one, the first serves, empty.
+            let top = current >= 0 ? stacks[current].top : shadowTop
+            vcpu[UInt64.self, BackendState.shadowTop] = UInt64(UInt(bitPattern: top))
+            vcpu[UInt64.self, BackendState.shadowStack] = current >= 0 ? stacks[current].pointer : UInt64(UInt(bitPattern: top))
+        }
+
+        /// Called by other threads too, like `forgetKeys`.
+        func forgetKey(_ pc: UInt64, _ context: UInt64) {
+            for entry in caches where entry.context == context {
+                let words = (entry.cache + Int(truncatingIfNeeded: pc & UInt64(JumpCache.mask)) &* 8).assumingMemoryBound(to: UInt64.self)
+                if words[0] == pc { words[0] = 1 }
+            }
+        }
+
+        func cache(for context: UInt64, _ lock: UnsafeMutablePointer<pthread_mutex_t>) -> UnsafeMutableRawPointer? {
             for entry in caches where entry.context == context { return entry.cache }
+            // Others look through the list inside the lock.
+            pthread_mutex_lock(lock)
+            defer { pthread_mutex_unlock(lock) }
             guard let cache = HostMemory.map(JumpCache.bytes, PROT_READ | PROT_WRITE) else { return nil }
             Self.clear(cache)
             caches.append((context, cache))
@@ -147,8 +200,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     public func makeVCPU() -> VCPU {
-        let companion = Companion()
-        let vcpu = VCPU(layout: guest.layout, engineData: companion)
+        let companion = Companion(system.flatMap { options.makeStepper?($0) })
+        let vcpu = VCPU(layout: guest.layout, engineData: companion, isMachine: options.isMachine)
         vcpu[UInt32.self, BackendState.flagsArePublished] = 1
         vcpu[UInt64.self, StateHeader.memoryBase] = options.memoryBase
         if let companion {
@@ -165,6 +218,10 @@ public final class X64Engine: Engine, @unchecked Sendable {
     public func run(_ vcpu: VCPU) -> ExitReason {
         // Without memory for a shadow stack nothing can run; the guest sees the failed fetch that this amounts to.
         guard let companion = vcpu.engineData as? Companion else { return .fetchFault }
+        if let system {
+            guard let mmu = SoftMMU.of(vcpu.state) else { return .fetchFault }
+            return runMachine(vcpu, companion, system, mmu)
+        }
         let state = vcpu.state
         apus_thread_set(1, state)
         vcpu[UInt32.self, BackendState.inCode] = 1
@@ -198,7 +255,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     /// Brings MXCSR and the jump cache in line with the header's float state and context.
-    private func synchronizeContext(_ vcpu: VCPU, _ companion: Companion) {
+    func synchronizeContext(_ vcpu: VCPU, _ companion: Companion) {
         let rounding: UInt32 = switch vcpu[UInt32.self, StateHeader.floatRounding] { case 1: 0x6000; case 2: 0x2000; case 3: 0x4000; default: 0 }
         vcpu[UInt32.self, BackendState.residentRounding] = rounding
         // Flags that were raised since the last exit are in MXCSR only when the engine left for a context change.
@@ -207,12 +264,13 @@ public final class X64Engine: Engine, @unchecked Sendable {
             ? UInt32(TrampolineWriter.mxcsr(fromFlags: UInt8(truncatingIfNeeded: vcpu[UInt32.self, StateHeader.floatFlags] & 31))) : raised
         vcpu[UInt32.self, BackendState.flagsArePublished] = 0
         vcpu[UInt32.self, BackendState.guestMXCSR] = 0x1F80 | rounding | flags
-        if let cache = companion.cache(for: vcpu.context) {
+        if options.isMachine { companion.switchStack(vcpu) }
+        if let cache = companion.cache(for: vcpu.context, lock) {
             vcpu[UInt64.self, BackendState.jumpCache] = UInt64(UInt(bitPattern: cache))
         }
     }
 
-    private func publishFlags(_ vcpu: VCPU) {
+    func publishFlags(_ vcpu: VCPU) {
         let raised = UInt8(truncatingIfNeeded: vcpu[UInt32.self, BackendState.guestMXCSR] & 0x3F)
         vcpu[UInt32.self, StateHeader.floatFlags] = UInt32(TrampolineWriter.flags(fromMXCSR: raised))
         vcpu[UInt32.self, BackendState.flagsArePublished] = 1
@@ -245,7 +303,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         return cell
     }()
 
-    private func remember(_ pc: UInt64, _ host: UInt64, _ vcpu: VCPU) {
+    func remember(_ pc: UInt64, _ host: UInt64, _ vcpu: VCPU) {
         guard isChaining, let cache = UnsafeMutableRawPointer(bitPattern: UInt(vcpu[UInt64.self, BackendState.jumpCache])) else { return }
         let entry = (cache + Int(truncatingIfNeeded: pc & UInt64(JumpCache.mask)) &* 8).assumingMemoryBound(to: UInt64.self)
         entry[1] = host
@@ -296,11 +354,11 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     /// Where the keys of a half's indirect branches begin, as an offset into the code buffer.
-    private func siteKeys(_ half: Int) -> Int { firstByte + (half + 1) * halfBytes - siteCapacity * 8 }
+    func siteKeys(_ half: Int) -> Int { firstByte + (half + 1) * halfBytes - siteCapacity * 8 }
 
     var table: UnsafeMutablePointer<BlockTable> { halves + Int(generation & 1) }
 
-    private func executableAddress(of block: Int) -> UInt64 {
+    func executableAddress(of block: Int) -> UInt64 {
         UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(table.pointee.blocks.base[block].hostStart)
     }
 
@@ -328,7 +386,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
     // MARK: translating
 
     /// Lowers the translator's trace into the code buffer; nil if it must be cut shorter.
-    private func emit(_ pc: UInt64, _ context: UInt64) -> Int? {
+    func emit(_ pc: UInt64, _ context: UInt64, page: FetchPage? = nil, next: FetchPage? = nil) -> Int? {
         let log = options.log
         if let log, !log.items.isDisjoint(with: [.inAsm, .op]) { logTrace(log, pc) }
         if options.optimize { simplify.pointee.run(&translator.arena.pointee) }
@@ -358,28 +416,44 @@ public final class X64Engine: Engine, @unchecked Sendable {
         }
         let ranges = translator.ranges
         let isSimple = ranges.count == 1
-        let record = BlockRecord(pc: pc, context: context, hostStart: UInt32(cursor), hostEnd: UInt32(end),
+        var record = BlockRecord(pc: pc, context: context, hostStart: UInt32(cursor), hostEnd: UInt32(end),
                                  firstBoundary: UInt32(firstBoundary), boundaryCount: UInt32(lowering.pointee.boundaries.count),
                                  guestLength: isSimple ? UInt32(truncatingIfNeeded: ranges[0].length) : 0, incoming: -1, isAlive: true)
+        if let page {
+            record.page = page.number
+            record.identity = lowering.pointee.firstCheck?.identity ?? 0
+            record.secondPage = next?.number ?? 0
+            record.secondIdentity = lowering.pointee.secondCheck?.identity ?? 0
+            record.skip = next == nil ? UInt32(Lowering.fetchCheckBytes) : 0
+        }
         _ = table.pointee.blocks.append(record)
         for index in 0 ..< lowering.pointee.links.count {
             let link = lowering.pointee.links.base[index]
             _ = table.pointee.links.append(LinkRecord(target: link.target, context: context, field: UInt32(link.field - base),
-                                                      stub: UInt32(link.stub - base), block: -1, nextIncoming: -1))
+                                                      stub: UInt32(link.stub - base), block: -1, nextIncoming: -1,
+                                                      page: link.isReturn || next != nil ? ~0 : page?.number ?? ~0, virtual: pc))
         }
         if lowering.pointee.site.link >= 0, let field = lowering.pointee.site.field, let probe = lowering.pointee.site.probe {
             (mapping.writable + key).storeBytes(of: Lowering.noTarget, as: UInt64.self)
             _ = table.pointee.sites.append(SiteRecord(link: UInt32(firstLink + lowering.pointee.site.link), field: UInt32(field - base),
                                                       probe: UInt32(probe - base), pc: pc))
         }
-        if !isSimple || translator.isWritable {
+        if page == nil, !isSimple || translator.isWritable {
             snapshots[number] = translator.snapshot()
             if translator.isWritable { writable.insert(number, translator.ranges) }
         }
         table.pointee.insert(number)
         if isChaining {
             for index in firstLink ..< table.pointee.links.count {
-                if let known = table.pointee.find(table.pointee.links.base[index].target, context) { patch(index, to: known) }
+                let target = table.pointee.links.base[index].target
+                if let page {
+                    // Only what is on the same page is sure to be seen there.
+                    guard next == nil, target &- page.virtual < RAMBlock.pageBytes,
+                          let known = table.pointee.find(target, context, page.number, second: nil) else { continue }
+                    patch(index, to: known)
+                } else if let known = table.pointee.find(target, context) {
+                    patch(index, to: known)
+                }
             }
         }
         counters.blocks += 1
@@ -393,16 +467,18 @@ public final class X64Engine: Engine, @unchecked Sendable {
 
     // MARK: links
 
-    private func patch(_ link: Int, to block: Int) {
+    func patch(_ link: Int, to block: Int) {
         let record = table.pointee.links.base + link
         guard record.pointee.block < 0 else { return }
-        setField(record.pointee.field, to: table.pointee.blocks.base[block].hostStart)
+        let target = table.pointee.blocks.base[block]
+        let isNear = target.page == record.pointee.page && (record.pointee.virtual ^ record.pointee.target) &>> RAMBlock.pageBits == 0
+        setField(record.pointee.field, to: target.hostStart &+ (isNear ? target.skip : 0))
         record.pointee.block = Int32(truncatingIfNeeded: block)
         record.pointee.nextIncoming = table.pointee.blocks.base[block].incoming
         table.pointee.blocks.base[block].incoming = Int32(truncatingIfNeeded: link)
     }
 
-    private func setField(_ field: UInt32, to target: UInt32) {
+    func setField(_ field: UInt32, to target: UInt32) {
         Assembler.patchRel32(at: mapping.writable + Int(field),
                              executableAddress: UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(field),
                              target: UInt64(UInt(bitPattern: mapping.executable)) &+ UInt64(target))
@@ -463,7 +539,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         if any { purgeJumpCaches() }
     }
 
-    private func remove(_ number: Int) {
+    func remove(_ number: Int) {
         table.pointee.blocks.base[number].isAlive = false
         table.pointee.remove(number)
         unlink(number)
@@ -480,17 +556,24 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     /// Begins to fill the other half. Waits until no vCPU can still be inside it.
-    private func switchHalves() {
+    func switchHalves() {
+        let current = generation
+        while vcpus.values.contains(where: { entry in
+            // A vCPU inside code of the generation before this one is bound to leave: all its links are undone. It may be
+            // waiting for the lock.
+            guard let vcpu = entry.vcpu else { return false }
+            return volatileLoad(vcpu, BackendState.inCode) != 0 && vcpu[UInt64.self, BackendState.generation] < current
+        }) {
+            pthread_mutex_unlock(lock)
+            usleep(100)
+            pthread_mutex_lock(lock)
+            // Another thread has switched meanwhile.
+            if generation != current { return }
+        }
         for number in 0 ..< table.pointee.blocks.count where table.pointee.blocks.base[number].isAlive { unlink(number) }
         purgeJumpCaches()
-        let current = generation
-        for entry in vcpus.values {
-            guard let vcpu = entry.vcpu else { continue }
-            // A vCPU inside code of the generation before this one is bound to leave: all its links are undone.
-            while volatileLoad(vcpu, BackendState.inCode) != 0, vcpu[UInt64.self, BackendState.generation] < current {
-                usleep(100)
-            }
-        }
+        codePages.removeAll()
+        identities.removeAll()
         generation &+= 1
         generationCell.pointee = generation
         table.pointee.removeAll()
@@ -506,11 +589,15 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     /// The vCPU is in the dispatcher: what it holds of older code is dropped.
-    private func acknowledge(_ vcpu: VCPU, _ companion: Companion) {
+    func acknowledge(_ vcpu: VCPU, _ companion: Companion) {
         guard vcpu[UInt64.self, BackendState.generation] != generation else { return }
         vcpu[UInt64.self, BackendState.generation] = generation
         companion.clearAll()
         memset(companion.shadowTop, 0xFF, 256)
+        for index in companion.stacks.indices {
+            memset(companion.stacks[index].top, 0xFF, 256)
+            companion.stacks[index].pointer = UInt64(UInt(bitPattern: companion.stacks[index].top))
+        }
         vcpu[UInt64.self, BackendState.shadowStack] = vcpu[UInt64.self, BackendState.shadowTop]
     }
 

@@ -11,6 +11,7 @@ public final class BlockGraph: Sendable {
     public let namedFiles: NamedFilePolicy
     /// Passwords that options name.
     public let secrets = Secrets()
+    let objects = ObjectTable()
     private struct State { var nodes: [String: Node] = [:]; var counter = 0 }
     private let state = Locked(State())
 
@@ -71,7 +72,7 @@ public final class BlockGraph: Sendable {
             if let driver = catalogue.protocolDriver(format) { return try openFile(name, access, driver: driver) }
             throw .invalid("Unknown driver '\(format)'")
         }
-        let file = try openFile(name, access)
+        let file = try openFile(name, access.forFile)
         do {
             return try openImage(on: file, format: format, access, options: options, trail: trail)
         } catch {
@@ -94,7 +95,8 @@ public final class BlockGraph: Sendable {
     func openFile(_ driver: any StorageDriver.Type, _ values: OptionValues, _ access: Access, name: String?) throws(BlockError) -> Node {
         let filename = driver.filename(values)
         do {
-            let storage = try driver.open(values, access)
+            let storage: any Storage
+            if let driver = driver as? any ObjectUsingDriver.Type { storage = try driver.open(values, access, self) } else { storage = try driver.open(values, access) }
             let shown = (storage as? any NamedStorage)?.driverName ?? driver.name
             return Node(name: name ?? automaticName(), driver: shown, filename: filename, storage: storage, access: access)
         } catch { throw error.naming(filename) }
@@ -236,9 +238,15 @@ public protocol MultiFileImage: Image {
 }
 
 extension Node {
+    /// Gives the locks up that keep others out, so that the same file can be opened anew in another way.
+    public func giveLocksUp() throws(BlockError) {
+        if let filter = storage as? any FilterStorage { return try filter.file.giveLocksUp() }
+        try (storage as? any LockableStorage)?.lock(using: [], sharing: .all)
+    }
+
     /// Takes the locks that the user of this file needs: what it does, and what it lets others do.
     /// - Parameter holdsMetadata: others must not write to a file whose structure is kept in memory here.
-    func lock(holdsMetadata: Bool) throws(BlockError) {
+    public func lock(holdsMetadata: Bool) throws(BlockError) {
         if let filter = storage as? any FilterStorage { return try filter.file.lock(holdsMetadata: holdsMetadata) }
         guard let lockable = storage as? any LockableStorage else { return }
         var using: Permissions = .consistentRead

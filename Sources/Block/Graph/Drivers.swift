@@ -35,13 +35,17 @@ public struct Catalogue: Sendable {
     public let formats: [any ImageFormat.Type]
     public let protocols: [any StorageDriver.Type]
     public let filters: [any FilterDriver.Type]
+    /// Kinds of objects beside secrets.
+    public let objects: [any GraphObjectKind.Type]
     /// The format of a file that no other claims.
     public let fallback: any ImageFormat.Type
 
-    public init(formats: [any ImageFormat.Type], protocols: [any StorageDriver.Type], filters: [any FilterDriver.Type], fallback: any ImageFormat.Type) {
+    public init(formats: [any ImageFormat.Type], protocols: [any StorageDriver.Type], filters: [any FilterDriver.Type],
+                objects: [any GraphObjectKind.Type] = [], fallback: any ImageFormat.Type) {
         self.formats = formats
         self.protocols = protocols
         self.filters = filters
+        self.objects = objects
         self.fallback = fallback
     }
 

@@ -4,7 +4,7 @@
 import Host
 
 /// An image as storage.
-public final class ImageStorage: WritableStorage, ResizableStorage {
+public final class ImageStorage: VectoredStorage, ResizableStorage {
     public let image: any Image
     let writable: (any WritableImage)?
     /// Nodes that hold the image's bytes; flushed after its metadata.
@@ -63,6 +63,19 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
             try read(extent, position, part)
             done += part.count
         }
+    }
+
+    /// Where all bytes stand in one node, as they are, that node reads them.
+    public func read(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool {
+        let count = buffers.reduce(UInt64(0)) { $0 + UInt64($1.count) }, end = offset &+ count
+        guard count > 0, end >= offset, end <= image.virtualSize else { return false }
+        let body = { () throws(BlockError) -> Bool in
+            let extent = try self.image.map(offset, count)
+            guard extent.length >= count, case .data(let node, let at) = extent.place else { return false }
+            try node.read(at, scattered: buffers)
+            return true
+        }
+        return writable == nil ? try body() : try locked(offset, end, exclusive: false, body)
     }
 
     private func read(_ extent: Extent, _ position: UInt64, _ part: BlockBuffer) throws(BlockError) {
@@ -144,6 +157,17 @@ public final class ImageStorage: WritableStorage, ResizableStorage {
         let start = offset &+ UInt64(done)
         let (first, last) = units(start, UInt64(rest.count))
         try locked(first, last, exclusive: true) { () throws(BlockError) in try place(image, start, rest) }
+    }
+
+    public func write(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool {
+        let count = buffers.reduce(UInt64(0)) { $0 + UInt64($1.count) }, end = offset &+ count
+        guard count > 0, end >= offset, admitsStart == nil || offset >= UInt64(probeLength) else { return false }
+        return try locked(offset, end, exclusive: false) { () throws(BlockError) in
+            let extent = try image.map(offset, count)
+            guard extent.length >= count, extent.isWritable, case .data(let node, let at) = extent.place else { return false }
+            try node.write(at, scattered: buffers)
+            return true
+        }
     }
 
     private func checkStart(_ offset: UInt64, _ buffer: BlockBuffer, _ admits: @Sendable ([UInt8]) -> Bool) throws(BlockError) {

@@ -25,9 +25,11 @@ public final class Node: Sendable {
     public let storage: any Storage
     public let access: Access
     private let writer: (any WritableStorage)?
+    private let vectored: (any VectoredStorage)?
     private let own: [Child]
     private struct State {
         var users = 1
+        var isShut = false
         var observers: [any WriteObserver] = []
         /// Writes in flight, counted apart by the parity of the generation they began in: `attach` begins a new one and
         /// waits until the old one is empty.
@@ -45,6 +47,7 @@ public final class Node: Sendable {
         self.access = access
         own = children
         writer = access.writable ? storage as? any WritableStorage : nil
+        vectored = storage as? any VectoredStorage
     }
 
     /// The image, if a format drives this node.
@@ -68,11 +71,50 @@ public final class Node: Sendable {
     /// Writes `buffer` at `offset`.
     public func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         if buffer.count == 0 { return }
+        if access.zeroDetection != .off, buffer.isZero { return try writeZeroes(offset, UInt64(buffer.count), unmap: access.zeroDetection == .unmap) }
         try named { () throws(BlockError) in
             let writer = try self.writing(offset, UInt64(buffer.count))
             try observed(offset, UInt64(buffer.count)) { () throws(BlockError) in try writer.write(offset, buffer) }
             if access.cache.writeThrough { try flush() }
         }
+    }
+
+    /// Fills `buffers`, one after the other, from `offset`: without a copy where the storage can.
+    public func read(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) {
+        if buffers.count == 1 { return try read(offset, buffers[0]) }
+        let done = try named { () throws(BlockError) in try vectored?.read(offset, scattered: buffers) ?? false }
+        if done { return }
+        let bounce = try OwnedBuffer(buffers.reduce(0) { $0 + $1.count })
+        try read(offset, bounce.buffer)
+        var at = 0
+        for buffer in buffers {
+            buffer.copy(from: bounce.buffer.slice(at, buffer.count))
+            at += buffer.count
+        }
+        withExtendedLifetime(bounce) {}
+    }
+
+    /// Writes `buffers`, one after the other, at `offset`.
+    public func write(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) {
+        if buffers.count == 1 { return try write(offset, buffers[0]) }
+        let count = buffers.reduce(0) { $0 + $1.count }
+        let done = try named { () throws(BlockError) -> Bool in
+            _ = try self.writing(offset, UInt64(count))
+            guard let vectored else { return false }
+            var done = false
+            try observed(offset, UInt64(count)) { () throws(BlockError) in done = try vectored.write(offset, scattered: buffers) }
+            if done, access.cache.writeThrough { try flush() }
+            return done
+        }
+        if done { return }
+        let bounce = try OwnedBuffer(count)
+        var at = 0
+        for buffer in buffers {
+            bounce.buffer.slice(at, buffer.count).copy(from: buffer)
+            at += buffer.count
+        }
+        try write(offset, bounce.buffer)
+        withExtendedLifetime(bounce) {}
     }
 
     /// Makes a range read as zeros. - Parameter unmap: its space may be given back.
@@ -136,18 +178,40 @@ public final class Node: Sendable {
 
     /// Gives the node up. The last user's call writes everything back, closes it, and gives up its children.
     public func close() throws(BlockError) {
-        let last = state.withLock { state in state.users -= 1; return state.users == 0 }
+        let (last, isShut) = state.withLock { state in
+            state.users -= 1
+            return (state.users == 0, state.isShut)
+        }
         guard last else { return }
         var failure: BlockError?
         let all = children
-        do {
-            if isWritable { try flush() }
-        } catch { failure = error }
-        do { try storage.close() } catch { failure = failure ?? error.naming(filename) }
+        if !isShut { do { try shut() } catch { failure = error } }
         for child in all {
             do { try child.node.close() } catch { failure = failure ?? error }
         }
         if let failure { throw failure }
+    }
+
+    private func shut() throws(BlockError) {
+        var failure: BlockError?
+        do {
+            if isWritable { try flush() }
+        } catch { failure = error }
+        do { try storage.close() } catch { failure = failure ?? error.naming(filename) }
+        if let failure { throw failure }
+    }
+
+    /// Who uses the node: parents, roots, jobs, the one who opened it.
+    public var userCount: Int { state.withLock { $0.users } }
+
+    /// Writes everything back and gives the node's own storage up before its last user does, because it is to be opened
+    /// anew in another way. Nobody may send requests to it any more; its children stay until `close`.
+    public func closeEarly() throws(BlockError) {
+        let isNew = state.withLock { state in
+            defer { state.isShut = true }
+            return !state.isShut
+        }
+        if isNew { try shut() }
     }
 
     // MARK: Observers

@@ -27,7 +27,7 @@ public enum OptionTree {
     }
 
     /// A value as option text.
-    static func text(_ value: JSONValue) throws(BlockError) -> String {
+    public static func text(_ value: JSONValue) throws(BlockError) -> String {
         switch value {
         case .text(let text): return text
         case .flag(let flag): return flag ? "on" : "off"
@@ -71,7 +71,17 @@ extension BlockGraph {
         if try flag(take("read-only")) == true { access.writable = false }
         if try flag(take("force-share")) == true { access.forceShare = true }
         if let discard = take("discard") { access.discards = ["unmap", "on"].contains(try OptionTree.text(discard)) }
-        _ = take("detect-zeroes")
+        if let word = try take("detect-zeroes").map({ (value) throws(BlockError) in try OptionTree.text(value) }) {
+            guard let detection = ZeroDetection(rawValue: word) else { throw .invalid("Invalid parameter '\(word)' for 'detect-zeroes': expected off, on or unmap") }
+            access.zeroDetection = detection
+        }
+        // Read-only, if that is the only way to open it.
+        if try flag(take("auto-read-only")) == true, access.writable {
+            do throws(BlockError) { return try open(options: .object(members), access) } catch {
+                guard error.kind == .readOnly || error.kind == .cannotOpen else { throw error }
+                access.writable = false
+            }
+        }
         if let cache = take("cache") {
             if let direct = try flag(cache["direct"]) { access.cache.direct = direct }
             if let ignore = try flag(cache["no-flush"]) { access.cache.ignoresFlush = ignore }
@@ -88,9 +98,9 @@ extension BlockGraph {
         // What stands below: a description, a node's name, or a file name of our own.
         let below: Node
         if let file = take("file") {
-            below = try openChild(file, access)
+            below = try openChild(file, access.forFile)
         } else if let filename = take("filename") {
-            below = try openFile(try OptionTree.text(filename), access)
+            below = try openFile(try OptionTree.text(filename), access.forFile)
         } else { throw .invalid("A block device must be specified for \"file\"") }
         do {
             if let driverName, let filter = catalogue.filter(driverName) {

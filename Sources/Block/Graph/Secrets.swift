@@ -18,6 +18,10 @@ public final class Secrets: Sendable {
         return bytes
     }
 
+    func has(_ id: String) -> Bool { known.withLock { $0[id] != nil } }
+    /// False if there is none.
+    func remove(_ id: String) -> Bool { known.withLock { $0.removeValue(forKey: id) != nil } }
+
     /// Takes an object as the command line describes it. - Throws: `unsupported` for objects that are no secrets.
     public func add(object text: String) throws(BlockError) {
         var options = OptionValues.split(text)

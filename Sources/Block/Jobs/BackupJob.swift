@@ -13,6 +13,7 @@ public final class BackupJob: Sendable, WriteObserver {
     /// One granule is copied by one thread at a time.
     private let copying = RangeLock()
     private let failure = Locked<BlockError?>(nil)
+    private let hasBegun = Locked(false)
 
     /// - Parameter changes: for an incremental backup, what was written since the last one; all of it is copied, and
     ///   only that.
@@ -32,8 +33,19 @@ public final class BackupJob: Sendable, WriteObserver {
         } else { left.mark(0, length) }
     }
 
+    /// From now on, what is overwritten is copied first: the copy will be of this moment. `run` does it if nobody has.
+    public func begin() {
+        let isNew = hasBegun.withLock { begun in
+            defer { begun = true }
+            return !begun
+        }
+        if isNew { source.attach(self) }
+    }
+    /// Ends what `begin` began, where `run` is not called.
+    public func abandon() { source.detach(self) }
+
     public func run() throws(BlockError) {
-        source.attach(self)
+        begin()
         defer { source.detach(self) }
         control.begin(left.dirtyBytes)
         let buffer = try OwnedBuffer(Int(max(jobPiece, left.granularity)))

@@ -35,7 +35,15 @@ public final class JobControl: Sendable {
             if !paused { break }
             usleep(20_000)
         }
-        limit.pass(count)
+        // In short sleeps: a slow job can be cancelled, and given another speed.
+        let rate = limit.rate
+        var wait = limit.delay(count)
+        while wait > 0, limit.rate == rate {
+            if isCancelled { throw BlockError(.cancelled, "the job was cancelled") }
+            let nap = min(wait, 0.05)
+            usleep(UInt32(nap * 1e6))
+            wait -= nap
+        }
     }
 
     /// After each piece.

@@ -12,6 +12,8 @@ public final class MirrorJob: Sendable {
         case full
         /// What the top image decides: the target stands on the same backing file.
         case top
+        /// What the images above this one decide: it is the target.
+        case above(Node)
         /// Nothing but what is written from now on.
         case none
     }
@@ -52,7 +54,7 @@ public final class MirrorJob: Sendable {
         let length = try source.length()
         control.begin(length)
         let buffer = try OwnedBuffer(Int(jobPiece))
-        if scope != .none { try markContents(length) }
+        if case .none = scope {} else { try markContents(length) }
         control.begin(tracker.dirtyBytes)
         while true {
             try copyDirty(buffer.buffer)
@@ -71,8 +73,15 @@ public final class MirrorJob: Sendable {
     private func markContents(_ length: UInt64) throws(BlockError) {
         var position: UInt64 = 0
         while position < length {
-            let status = try scope == .top ? source.chainStatus(position, length - position, above: source.backing) : source.wholeStatus(position, length - position)
-            if status.isAllocated || scope == .full { tracker.mark(position, status.length) }
+            let status: BlockStatus
+            switch scope {
+            case .top: status = try source.chainStatus(position, length - position, above: source.backing)
+            case .above(let base): status = try source.chainStatus(position, length - position, above: base)
+            case .full, .none:
+                status = try source.wholeStatus(position, length - position)
+                tracker.mark(position, status.length)
+            }
+            if status.isAllocated { tracker.mark(position, status.length) }
             position += status.length
         }
     }

@@ -12,7 +12,7 @@ public final class RateLimit: Sendable {
     public init(_ rate: UInt64) { state = Locked(State(rate: rate, free: 0)) }
 
     /// Changes the rate.
-    public func set(_ rate: UInt64) { state.withLock { $0.rate = rate } }
+    public func set(_ rate: UInt64) { state.withLock { $0 = State(rate: rate, free: 0) } }
 
     /// Seconds of a clock that only goes forward.
     public static func now() -> Double {
@@ -23,13 +23,21 @@ public final class RateLimit: Sendable {
 
     /// Accounts for `count` bytes about to be moved, and sleeps until they may be.
     public func pass(_ count: UInt64) {
-        let wait = state.withLock { state -> Double in
+        let wait = delay(count)
+        if wait > 0 { usleep(UInt32(clamping: Int(min(wait, 4000) * 1e6))) }
+    }
+
+    /// The rate now.
+    public var rate: UInt64 { state.withLock { $0.rate } }
+
+    /// Accounts for `count` bytes about to be moved: how many seconds to wait until they may be.
+    func delay(_ count: UInt64) -> Double {
+        state.withLock { state -> Double in
             guard state.rate > 0 else { return 0 }
             let now = RateLimit.now()
             let start = max(state.free, now - 0.1)
             state.free = start + Double(count) / Double(state.rate)
             return max(0, start - now)
         }
-        if wait > 0 { usleep(UInt32(clamping: Int(min(wait, 4000) * 1e6))) }
     }
 }

@@ -44,6 +44,16 @@ public struct CacheMode: Sendable, Equatable {
     }
 }
 
+/// What is done about writes of nothing but zeros (`detect-zeroes`).
+public enum ZeroDetection: String, Sendable, CaseIterable {
+    /// They are writes as others.
+    case off
+    /// The range is made zeros, as far as the format can without writing them.
+    case on
+    /// The same, and its space may be given back.
+    case unmap
+}
+
 /// How to open a node.
 public struct Access: Sendable {
     public var writable: Bool
@@ -59,6 +69,9 @@ public struct Access: Sendable {
     /// Metadata only (`info`): no lock but that of a reader, no backing file, encrypted images without their key.
     public var metadataOnly: Bool
 
+    /// Of this node; its file has no part in it.
+    public var zeroDetection = ZeroDetection.off
+
     public init(writable: Bool = false, cache: CacheMode = .writeBack, forceShare: Bool = false, sharesWrite: Bool = true,
                 discards: Bool = false, opensBacking: Bool = true, metadataOnly: Bool = false) {
         self.writable = writable
@@ -68,6 +81,13 @@ public struct Access: Sendable {
         self.discards = discards
         self.opensBacking = opensBacking
         self.metadataOnly = metadataOnly
+    }
+
+    /// For the node that holds this one's bytes.
+    var forFile: Access {
+        var access = self
+        access.zeroDetection = .off
+        return access
     }
 
     public static let readOnly = Access()

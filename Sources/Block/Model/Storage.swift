@@ -29,6 +29,13 @@ public protocol WritableStorage: Storage {
     func flush() throws(BlockError)
 }
 
+/// Storage that reads into and writes from scattered memory at once.
+public protocol VectoredStorage: WritableStorage {
+    /// Fills `buffers`, one after the other, from `offset`. - Returns: false: nothing was done; it must be one buffer.
+    func read(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool
+    func write(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool
+}
+
 /// Storage whose length can be set.
 public protocol ResizableStorage: WritableStorage {
     func setLength(_ length: UInt64, _ preallocation: Preallocation) throws(BlockError)

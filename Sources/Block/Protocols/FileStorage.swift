@@ -19,7 +19,7 @@ enum HostFileNumbers {
 }
 
 /// A file or block device.
-public final class FileStorage: WritableStorage, ResizableStorage, DescribedStorage, LockableStorage, NamedStorage {
+public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStorage, LockableStorage, NamedStorage {
     private let descriptor: Int32
     private let isDevice: Bool
     private let isDirect: Bool
@@ -100,6 +100,38 @@ public final class FileStorage: WritableStorage, ResizableStorage, DescribedStor
         try readAligned(start, bounce.buffer)
         buffer.copy(from: bounce.buffer.slice(Int(offset - start), buffer.count))
         withExtendedLifetime(bounce) {}
+    }
+
+    /// readv(2) takes at most this many pieces (IOV_MAX).
+    private static let maximumPieces = 1024
+
+    public func read(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool {
+        guard offset <= UInt64(Int64.max), buffers.count <= Self.maximumPieces, buffers.allSatisfy({ isAligned(offset, $0) }) else { return false }
+        let vectors = buffers.map { iovec(iov_base: $0.base, iov_len: $0.count) }
+        let result = preadv(descriptor, vectors, Int32(vectors.count), Int(offset))
+        // Less than asked for (the end, a signal): piece by piece.
+        if result == buffers.reduce(0, { $0 + $1.count }) { return true }
+        var at = offset
+        for buffer in buffers {
+            try readAligned(at, buffer)
+            at &+= UInt64(buffer.count)
+        }
+        return true
+    }
+
+    public func write(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool {
+        let count = buffers.reduce(0) { $0 + $1.count }
+        guard offset <= UInt64(Int64.max) - UInt64(count), buffers.count <= Self.maximumPieces, buffers.allSatisfy({ isAligned(offset, $0) }) else { return false }
+        guard isDevice || offset + UInt64(count) <= growing.withLock({ $0 }) else { return false }
+        let vectors = buffers.map { iovec(iov_base: $0.base, iov_len: $0.count) }
+        let result = pwritev(descriptor, vectors, Int32(vectors.count), Int(offset))
+        if result == count { return true }
+        var at = offset
+        for buffer in buffers {
+            try writeOut(at, buffer)
+            at &+= UInt64(buffer.count)
+        }
+        return true
     }
 
     private func readAligned(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {

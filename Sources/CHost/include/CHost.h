@@ -109,8 +109,14 @@ static inline uint32_t apus_atomic_and_u32(uint32_t *cell, uint32_t bits) {
 static inline uint8_t apus_atomic_load_u8(const uint8_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
 static inline uint8_t apus_atomic_or_u8(uint8_t *cell, uint8_t bits) { return __atomic_fetch_or(cell, bits, __ATOMIC_SEQ_CST); }
 static inline uint8_t apus_atomic_and_u8(uint8_t *cell, uint8_t bits) { return __atomic_fetch_and(cell, bits, __ATOMIC_SEQ_CST); }
+/// Rings in guest memory: indices that the other side reads and writes at any time.
+static inline uint16_t apus_atomic_load_u16(const uint16_t *cell) { return __atomic_load_n(cell, __ATOMIC_ACQUIRE); }
+static inline void apus_atomic_store_u16(uint16_t *cell, uint16_t value) { __atomic_store_n(cell, value, __ATOMIC_RELEASE); }
+/// Orders everything before against everything after, stores before loads included.
+static inline void apus_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 static inline void apus_atomic_add_u64(uint64_t *cell, uint64_t value) { __atomic_fetch_add(cell, value, __ATOMIC_RELAXED); }
 static inline uint64_t apus_atomic_load_u64(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
+static inline void apus_full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // MARK: Threads (Thread.c)
 
@@ -181,3 +187,41 @@ int apus_http_read(void *handle, uint64_t offset, void *buffer, size_t count, si
 // MARK: The heap (Heap.c)
 /// If the address space is limited: keeps `bytes` of it for malloc. Pages are touched only when they are used.
 void apus_reserve_heap(size_t bytes);
+
+// MARK: TLS (TLS.c)
+
+enum { APUS_TLS_TEXT = 256, APUS_TLS_X509 = 0, APUS_TLS_PSK = 1, APUS_TLS_ANONYMOUS = 2, APUS_TLS_AGAIN = -1, APUS_TLS_BROKEN = -2 };
+/// What credentials are made of; paths of PEM files. Strings may be NULL where they do not apply.
+struct apus_tls_options {
+    /// APUS_TLS_X509, APUS_TLS_PSK or APUS_TLS_ANONYMOUS.
+    int kind;
+    int server;
+    const char *ca;
+    const char *crl;
+    const char *certificate;
+    /// The certificate's key; for a server with keys of its users, the file of them.
+    const char *key;
+    /// The password of `key`; for a client with a key, that key in hexadecimal.
+    const char *password;
+    /// A client's name.
+    const char *user;
+};
+/// Why TLS cannot be used here, or NULL. Loads GnuTLS the first time.
+const char *apus_tls_problem(void);
+/// NULL on failure; text (APUS_TLS_TEXT bytes) says why.
+void *apus_tls_credentials(const struct apus_tls_options *options, char *text);
+void apus_tls_credentials_free(void *credentials);
+/// A session on a descriptor in non-blocking mode, its handshake done, within so many seconds. NULL on failure.
+/// host: the name that the server's certificate must have. verify: the client must show a certificate.
+void *apus_tls_session(void *credentials, int descriptor, const char *priority, const char *host, int verify, double seconds, char *text);
+/// Bytes received or sent, 0 at the end, APUS_TLS_AGAIN (wait for the descriptor), APUS_TLS_BROKEN. One call at a time.
+long apus_tls_receive(void *session, void *buffer, size_t count);
+long apus_tls_send(void *session, const void *buffer, size_t count);
+/// After APUS_TLS_AGAIN: whether to wait for room instead of data.
+int apus_tls_wants_write(void *session);
+void apus_tls_goodbye(void *session);
+void apus_tls_close(void *session);
+
+// MARK: Processes (Process.c)
+/// fork, for a process that has no second thread yet: 0 in the child, its id in the parent, or -1.
+int apus_process_fork(void);

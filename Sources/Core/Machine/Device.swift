@@ -61,10 +61,14 @@ public final class DeviceSlot: BusTarget, @unchecked Sendable {
     private let device: any Device
     private let bankList: [Bank]
     public let name: String
+    /// Whether the device writes messages (MSI) under its own lock. Such messages never reach another device that does:
+    /// two that interrupt each other would wait for each other's lock.
+    public let sendsMessages: Bool
 
-    public init(name: String, _ device: any Device) {
+    public init(name: String, _ device: any Device, sendsMessages: Bool = false) {
         self.name = name
         self.device = device
+        self.sendsMessages = sendsMessages
         bankList = device.banks
     }
 

@@ -40,6 +40,24 @@ public final class DeviceHost: @unchecked Sendable {
         }
     }
 
+    /// The same with a result; nil: the device is gone.
+    public func request<Result>(_ body: @escaping () -> Result) -> @Sendable () -> Result? {
+        let box = Unchecked(body)
+        return { [weak self] in
+            guard let slot = self?.slot.withLock({ $0.slot }) else { return nil }
+            return slot.withDevice { _ in box.value() }
+        }
+    }
+
+    /// The same with an argument and a result.
+    public func request<Argument: Sendable, Result>(_ body: @escaping (Argument) -> Result) -> @Sendable (Argument) -> Result? {
+        let box = Unchecked(body)
+        return { [weak self] argument in
+            guard let slot = self?.slot.withLock({ $0.slot }) else { return nil }
+            return slot.withDevice { _ in box.value(argument) }
+        }
+    }
+
     /// A timer in the machine's virtual time.
     public func timer(_ body: @escaping () -> Void) -> MachineTimer { clock.timer(callback(body)) }
 }

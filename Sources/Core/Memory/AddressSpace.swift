@@ -87,10 +87,17 @@ public final class AddressSpace: @unchecked Sendable {
     /// What answers at `address`.
     public func find(_ address: UInt64) -> FlatRange? { view.find(address) }
 
-    /// Host memory behind `address` and how many bytes follow in the same piece; nil if it is not RAM or ROM.
+    /// Host memory behind `address` and how many bytes follow in the same piece; nil if it is not RAM or ROM. A store of a
+    /// processor to read-only memory must go through `write`: a device may be waiting for it.
     /// Whoever writes there calls `RAMBlock.willWrite`.
     public func memory(at address: UInt64) -> MemorySpan? {
-        guard let range = view.find(address), case .memory(let block, let isReadOnly) = range.target else { return nil }
+        guard let range = view.find(address) else { return nil }
+        let block: RAMBlock, isReadOnly: Bool
+        switch range.target {
+        case .memory(let memory, let flag): (block, isReadOnly) = (memory, flag)
+        case .romDevice(let memory, _, _): (block, isReadOnly) = (memory, true)
+        case .device: return nil
+        }
         let skipped = address &- range.start
         return MemorySpan(block: block, offset: range.offset &+ skipped, count: range.size &- skipped, isReadOnly: isReadOnly)
     }
@@ -102,7 +109,7 @@ public final class AddressSpace: @unchecked Sendable {
         guard let range = view.find(address), range.contains(address, UInt64(width)) else { return nil }
         let offset = range.offset &+ (address &- range.start)
         switch range.target {
-        case .memory(let block, _): return Self.load(block.host + Int(offset), width)
+        case .memory(let block, _), .romDevice(let block, _, _): return Self.load(block.host + Int(offset), width)
         case .device(let target, let bank): return BusAccess.read(target, bank, offset, width)
         }
     }
@@ -117,7 +124,7 @@ public final class AddressSpace: @unchecked Sendable {
             block.willWrite(offset, UInt64(width))
             Self.store(block.host + Int(offset), value, width)
             block.willWrite(offset, UInt64(width))
-        case .device(let target, let bank): BusAccess.write(target, bank, offset, value, width)
+        case .device(let target, let bank), .romDevice(_, let target, let bank): BusAccess.write(target, bank, offset, value, width)
         }
         return true
     }
@@ -198,7 +205,7 @@ public struct MemorySpan: Sendable {
 enum BusAccess {
     static func read(_ target: any BusTarget, _ bank: Int, _ offset: UInt64, _ width: Int) -> UInt64 {
         let widths = target.widths(bank: bank)
-        if widths.contains(width) { return target.read(bank: bank, offset: offset, width: width) }
+        if widths.contains(width) { return target.read(bank: bank, offset: offset, width: width) & mask(width) }
         if width < widths.lowerBound {
             let unit = UInt64(widths.lowerBound), base = offset & ~(unit - 1)
             let value = target.read(bank: bank, offset: base, width: widths.lowerBound)

@@ -4,6 +4,8 @@
 public struct FlatRange: Sendable {
     public enum Target: Sendable {
         case memory(RAMBlock, isReadOnly: Bool)
+        /// Reads are the block's, writes go to the device.
+        case romDevice(RAMBlock, any BusTarget, bank: Int)
         case device(any BusTarget, bank: Int)
     }
 
@@ -66,6 +68,8 @@ private struct FlatViewBuilder {
         case .container: break
         case .memory(let block, let offset, let isReadOnly):
             fill(clip, FlatRange(start: base, size: region.size, target: .memory(block, isReadOnly: isReadOnly), offset: offset, name: region.name))
+        case .romDevice(let block, let target, let bank):
+            fill(clip, FlatRange(start: base, size: region.size, target: .romDevice(block, target, bank: bank), offset: 0, name: region.name))
         case .device(let target, let bank):
             fill(clip, FlatRange(start: base, size: region.size, target: .device(target, bank: bank), offset: 0, name: region.name))
         case .alias(let target, let offset):

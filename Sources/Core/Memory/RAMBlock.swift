@@ -42,6 +42,8 @@ public struct PageFlags: OptionSet, Sendable {
 public protocol CodeWatcher: AnyObject, Sendable {
     /// Bytes `range` (offsets into `block`), on a page that has code, are about to be written, or just were.
     func codeChanged(in block: RAMBlock, _ range: Range<UInt64>)
+    /// Whether code may have been translated from bytes in `range`, on one page.
+    func hasCode(in block: RAMBlock, _ range: Range<UInt64>) -> Bool
 }
 
 /// One piece of memory of a machine.
@@ -66,7 +68,9 @@ public final class RAMBlock: @unchecked Sendable {
     /// One byte of `PageFlags` for each page.
     public let flags: UnsafeMutablePointer<UInt8>
     private let descriptor: Int32
-    private let watcher = Locked<(any CodeWatcher)?>(nil)
+    private let watcher = Locked(WeakWatcher())
+
+    private struct WeakWatcher: Sendable { weak var watcher: (any CodeWatcher)? }
 
     private static let pageCount = Locked<UInt64>(1)
 
@@ -103,10 +107,10 @@ public final class RAMBlock: @unchecked Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Who is told of stores to pages with code. Set before vCPUs run.
+    /// Who is told of stores to pages with code; not kept alive by this.
     public var codeWatcher: (any CodeWatcher)? {
-        get { watcher.withLock { $0 } }
-        set { watcher.withLock { $0 = newValue } }
+        get { watcher.withLock { $0.watcher } }
+        set { watcher.withLock { $0.watcher = newValue } }
     }
 
     /// The flags of page number `page` of the block; nothing if there is none.

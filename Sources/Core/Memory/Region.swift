@@ -11,6 +11,8 @@ public final class Region: @unchecked Sendable {
         case container
         /// Memory from `offset` in `block` on. Stores to read-only memory are dropped.
         case memory(RAMBlock, offset: UInt64, isReadOnly: Bool)
+        /// Memory that is read without a call and whose stores go to a device: flash that shows its contents.
+        case romDevice(RAMBlock, any BusTarget, bank: Int)
         /// A window of a device: see `BusTarget`.
         case device(any BusTarget, bank: Int)
         /// What `region` shows from `offset` on.

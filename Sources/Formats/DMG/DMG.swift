@@ -1,7 +1,7 @@
 // dmg: Apple's disk images (UDIF), read only. A trailer ("koly", the last 512 bytes) says where the block lists are: in a
 // property list, or in a resource fork. Each list ("mish") has chunks: a run of sectors and how they are stored: zeros, as
-// they are, or compressed with zlib, bzip2, LZMA (in an xz container) or ADC. Big endian.
-// Left out: LZFSE, for which Debian has no library (a chunk of it is an error when it is read); encrypted images.
+// they are, or compressed with zlib, bzip2, LZMA (in an xz container), LZFSE or ADC. Big endian.
+// Left out: encrypted images.
 
 import Block
 import Compression
@@ -74,7 +74,7 @@ public final class DMG: CompressedImage {
         case .bzip2: produced = Bzip2.expand(source, into: target)
         case .lzma: produced = LZMA.expand(source, into: target)
         case .adc: produced = ADC.expand(source, into: target)
-        case .lzfse: throw .unsupported("a chunk compressed with LZFSE: there is no library for it", at: unit.offset)
+        case .lzfse: produced = LZFSE.expand(source, into: target)
         default: produced = nil
         }
         guard produced == output.count else { throw .corrupt(at: unit.offset, "a compressed chunk is damaged, or not of \(output.count) bytes") }

@@ -1,22 +1,24 @@
-// luks: a file encrypted as a whole, LUKS version 1: header, key slots, then the disk's sectors.
+// luks: a file encrypted as a whole, LUKS version 1: header, key slots, then the disk's sectors. The header and what is done
+// with it: LUKSVolume.swift.
 
 import Block
-import Core
 import Cryptography
+import Host
 
 /// An open LUKS image.
-public final class LUKS: WritableImage, EncryptedImage, ResizableImage, DescribedImage {
+public final class LUKS: WritableImage, EncryptedImage, ResizableImage, DescribedImage, AmendableImage {
     private let file: Node
-    private let header: LUKSHeader
-    /// Nil where only the header is looked at.
+    private let volume: Locked<LUKSVolume>
     private let cipher: SectorCipher?
     private let payload: UInt64
+    private let secrets: NamedFiles
 
-    init(file: Node, header: LUKSHeader, cipher: SectorCipher?) {
+    init(file: Node, volume: LUKSVolume, secrets: NamedFiles) {
         self.file = file
-        self.header = header
-        self.cipher = cipher
-        payload = UInt64(header.payloadOffset) * 512
+        self.secrets = secrets
+        cipher = volume.cipher
+        payload = volume.payloadOffset
+        self.volume = Locked(volume)
     }
 
     public var virtualSize: UInt64 {
@@ -55,28 +57,15 @@ public final class LUKS: WritableImage, EncryptedImage, ResizableImage, Describe
     public func information() -> ImageInformation {
         var information = ImageInformation()
         information.isEncrypted = true
-        let parts = header.mode.split(separator: "-", maxSplits: 1).map(String.init)
-        let vector = (parts.count > 1 ? parts[1] : "plain64").split(separator: ":", maxSplits: 1).map(String.init)
-        let bits = parts.first == "xts" ? header.keyBytes * 4 : header.keyBytes * 8
-        var members: [JSONValue.Member] = [.init("ivgen-alg", .text(vector.first ?? ""))]
-        members += [
-            .init("detached-header", .flag(false)), .init("hash-alg", .text(header.hash.name)),
-            .init("cipher-alg", .text(header.cipher == "cast5" ? "cast5-\(bits)" : "\(header.cipher)-\(bits)")), .init("uuid", .text(header.uuid)),
-        ]
-        if vector.count > 1 { members.append(.init("ivgen-hash-alg", .text(vector[1]))) }
-        members += [
-            .init("cipher-mode", .text(parts.first ?? "")),
-            .init("slots", .array(header.slots.map { slot in
-                var fields: [JSONValue.Member] = [.init("active", .flag(slot.isActive))]
-                if slot.isActive { fields += [.init("iters", .number(UInt64(slot.iterations)))] }
-                fields.append(.init("key-offset", .number(UInt64(slot.offset) * 512)))
-                if slot.isActive { fields += [.init("stripes", .number(UInt64(slot.stripes)))] }
-                return .object(fields)
-            })),
-            .init("payload-offset", .number(payload)), .init("master-key-iters", .number(UInt64(header.digestIterations))),
-        ]
-        information.specific = members
+        information.specific = volume.withLock { $0.description(format: nil) }
         return information
+    }
+
+    public static let amendOptions = LUKSVolume.amendOptions(prefix: "")
+
+    public func amend(_ options: OptionValues, force: Bool, progress: (Double) -> Void) throws(BlockError) {
+        try volume.withLock { (volume) throws(BlockError) in try volume.amend(options, prefix: "", force: force, secrets) }
+        progress(1)
     }
 }
 
@@ -85,70 +74,29 @@ public enum LUKSFormat: CreatableFormat, MeasurableFormat {
     public static let name = "luks"
     public static let holdsMetadata = true
     public static let openOptions = [OptionDeclaration("key-secret", .text, "ID of the secret that provides the encryption key")]
-    public static let createOptions = [
-        OptionDeclaration("size", .size, "Virtual disk size"),
-        OptionDeclaration("key-secret", .text, "ID of the secret that provides the keyslot passphrase"),
-        OptionDeclaration("cipher-alg", .text, "Name of encryption cipher algorithm"),
-        OptionDeclaration("cipher-mode", .text, "Name of encryption cipher mode"),
-        OptionDeclaration("ivgen-alg", .text, "Name of IV generator algorithm"),
-        OptionDeclaration("ivgen-hash-alg", .text, "Name of IV generator hash algorithm"),
-        OptionDeclaration("hash-alg", .text, "Name of encryption hash algorithm"),
-        OptionDeclaration("iter-time", .number, "Time to spend in PBKDF in milliseconds"),
-    ]
+    public static let createOptions = [OptionDeclaration("size", .size, "Virtual disk size")]
+        + LUKSVolume.createOptions(prefix: "", secret: "ID of the secret that provides the keyslot passphrase")
 
     public static func probe(_ start: [UInt8], name: String) -> Int {
         start.starts(with: LUKSHeader.magic) && start.count > 7 && start[6] == 0 && start[7] == 1 ? 100 : 0
     }
 
     public static func open(_ context: OpenContext) throws(BlockError) -> any Image {
-        let header = try LUKSHeader(try context.header(LUKSHeader.size, order: .big))
-        guard UInt64(header.payloadOffset) * 512 <= UInt64(1) << 40 else { throw .corrupt(at: 104, "the payload begins at sector \(header.payloadOffset)") }
-        var cipher: SectorCipher?
-        if let id = context.options.text("key-secret") {
-            let file = context.file
-            cipher = try header.unlock(try context.files.secret(id)) { (offset, count) throws(BlockError) in try file.bytes(offset, count) }
-        } else if !context.access.metadataOnly { throw .invalid("Parameter 'key-secret' is required for cipher") }
-        return LUKS(file: context.file, header: header, cipher: cipher)
+        let volume = try LUKSVolume(context.file, at: 0, context, prefix: "")
+        guard volume.payloadOffset <= UInt64(1) << 40 else { throw .corrupt(at: 104, "the payload begins at \(volume.payloadOffset)") }
+        return LUKS(file: context.file, volume: volume, secrets: context.files)
     }
 
     public static func create(_ context: CreateContext) throws(BlockError) {
-        guard let id = context.options.text("key-secret") else { throw .invalid("Parameter 'key-secret' is required for cipher") }
-        let password = try context.files.secret(id)
-        let header = try newHeader(context.options, password)
-        let (end, overflow) = context.size.addingReportingOverflow(UInt64(header.payloadOffset) * 512)
+        let new = try LUKSVolume.new(context.options, prefix: "", context.files)
+        let (end, overflow) = context.size.addingReportingOverflow(new.length)
         guard !overflow else { throw .invalid("The requested file size is too large") }
-        try context.file.write(0, bytes: header.encoded())
-        try context.file.write(UInt64(header.slots[0].offset) * 512, bytes: header.material)
+        try new.write(to: context.file, at: 0)
         try context.file.setLength(end)
     }
 
-    /// A header as the creation options describe it.
-    static func newHeader(_ options: OptionValues, _ password: [UInt8]) throws(BlockError) -> LUKSHeader {
-        let (cipher, bits) = try cipherName(options.text("cipher-alg") ?? "aes-256")
-        let mode = options.text("cipher-mode") ?? "xts"
-        let vector = options.text("ivgen-alg") ?? "plain64"
-        let hashName = options.text("hash-alg") ?? "sha256"
-        guard let hash = HashFunction(named: hashName) else { throw .invalid("Hash algorithm '\(hashName)' is not supported") }
-        var text = mode
-        if mode != "ecb" { text += "-" + vector }
-        if vector == "essiv" { text += ":" + (options.text("ivgen-hash-alg") ?? "sha256") }
-        return try LUKSHeader(cipher: cipher, mode: text, hash: hash, keyBytes: bits / 8 * (mode == "xts" ? 2 : 1), password: password,
-                              milliseconds: options.number("iter-time") ?? 2000)
-    }
-
-    private static func cipherName(_ text: String) throws(BlockError) -> (String, Int) {
-        let parts = text.split(separator: "-").map(String.init)
-        guard parts.count == 2, let bits = Int(parts[1]), ["aes", "serpent", "twofish", "cast5"].contains(parts[0]), [128, 192, 256].contains(bits) else {
-            throw .invalid("Invalid parameter '\(text)': expected a cipher such as aes-256")
-        }
-        return (parts[0], bits)
-    }
-
     public static func measure(_ options: OptionValues, size: UInt64, source: Node?) throws(BlockError) -> Measurement {
-        let (_, bits) = try cipherName(options.text("cipher-alg") ?? "aes-256")
-        let keyBytes = UInt64(bits / 8 * ((options.text("cipher-mode") ?? "xts") == "xts" ? 2 : 1))
-        let slot = ((4000 * keyBytes).divided(roundingUpBy: 512)).divided(roundingUpBy: 8) * 8
-        let all = (8 + slot * 8) * 512 &+ size
+        let all = try LUKSVolume.length(options, prefix: "") &+ size
         return Measurement(required: all, fullyAllocated: all)
     }
 }

@@ -1,6 +1,6 @@
 // luks: the header of version 1 (cryptsetup's "LUKS On-Disk Format Specification" 1.2.3, big endian), unlocking and making
 // it. qcow2 images encrypted with LUKS hold the same header.
-// Left out: version 2, detached headers, changing key slots.
+// Left out: version 2, detached headers.
 
 import Block
 import Cryptography
@@ -63,36 +63,45 @@ struct LUKSHeader: Sendable {
             let slot = Slot(isActive: state == LUKSHeader.active, iterations: try bytes.u32(at + 4), salt: try bytes.slice(at + 8, 32),
                             offset: try bytes.u32(at + 40), stripes: try bytes.u32(at + 44))
             if slot.isActive {
-                guard slot.stripes == LUKSHeader.stripes else { throw .corrupt(at: bytes.origin + UInt64(at) + 44, "Keyslot \(index) is corrupted (stripes \(slot.stripes) != 4000)") }
                 guard slot.iterations > 0, slot.iterations <= LUKSHeader.mostIterations else { throw .corrupt(at: bytes.origin + UInt64(at) + 4, "\(slot.iterations) iterations") }
-                let end = UInt64(slot.offset) * 512 + UInt64(slot.stripes) * UInt64(keyBytes)
-                guard UInt64(slot.offset) * 512 >= UInt64(LUKSHeader.size), end <= UInt64(payloadOffset) * 512 else {
-                    throw .corrupt(at: bytes.origin + UInt64(at) + 40, "the material of key slot \(index) lies outside the header's area")
-                }
+            }
+            // Inactive slots too: a password may be added there.
+            guard slot.stripes == LUKSHeader.stripes else { throw .corrupt(at: bytes.origin + UInt64(at) + 44, "Keyslot \(index) is corrupted (stripes \(slot.stripes) != 4000)") }
+            let place = material(of: slot)
+            guard place.lowerBound >= UInt64(LUKSHeader.size), place.upperBound <= UInt64(payloadOffset) * 512 else {
+                throw .corrupt(at: bytes.origin + UInt64(at) + 40, "the material of key slot \(index) lies outside the header's area")
+            }
+            if let other = slots.firstIndex(where: { material(of: $0).overlaps(place) }) {
+                throw .corrupt(at: bytes.origin + UInt64(at) + 40, "Keyslots \(other) and \(index) are overlapping in the header")
             }
             slots.append(slot)
         }
     }
 
-    private static func random(_ count: Int) -> [UInt8] {
+    /// The bytes of a slot's material, from the header's start.
+    func material(of slot: Slot) -> Range<UInt64> {
+        let start = UInt64(slot.offset) * 512
+        return start..<start + UInt64(slot.stripes) * UInt64(keyBytes)
+    }
+
+    static func random(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
         return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 
-    /// A new header with one key slot, and the material of that slot, encrypted.
-    init(cipher: String, mode: String, hash: HashFunction, keyBytes: Int, password: [UInt8], milliseconds: UInt64) throws(BlockError) {
+    /// A new header without a password. - Parameter key: the master key, of which the header keeps a digest.
+    init(cipher: String, mode: String, hash: HashFunction, key: [UInt8], milliseconds: UInt64) throws(BlockError) {
         self.cipher = cipher
         self.mode = mode
         self.hash = hash
-        self.keyBytes = keyBytes
+        keyBytes = key.count
         // Each slot's material begins at a multiple of 4 KiB, as QEMU lays it out.
         let sectors = (UInt32(LUKSHeader.stripes) * UInt32(keyBytes) + 511) / 512
         let slotSectors = (sectors + 7) / 8 * 8
         payloadOffset = 8 + slotSectors * 8
         digest = []
         digestSalt = LUKSHeader.random(32)
-        let unit = try LUKSHeader.iterations(in: milliseconds, hash, keyBytes: keyBytes)
-        digestIterations = max(1000, unit / 8)
+        digestIterations = max(1000, try LUKSHeader.iterations(in: milliseconds, hash, keyBytes: keyBytes) / 8)
         let bytes = LUKSHeader.random(16)
         var text = ""
         for (index, byte) in bytes.enumerated() {
@@ -107,22 +116,28 @@ struct LUKSHeader: Sendable {
             let offset: UInt32 = 8 + index * slotSectors
             slots.append(Slot(isActive: false, iterations: 0, salt: noSalt, offset: offset, stripes: LUKSHeader.stripes))
         }
-        slots[0].isActive = true
-        slots[0].iterations = max(1000, unit)
-        slots[0].salt = LUKSHeader.random(32)
-        key = LUKSHeader.random(keyBytes)
         digest = try passwordKey(key, digestSalt, digestIterations, 20)
-        material = SplitKey.split(key, stripes: Int(LUKSHeader.stripes), hash)
-        let secret = try passwordKey(password, slots[0].salt, slots[0].iterations, keyBytes)
-        let slotCipher = try sectorCipher(secret)
-        let whole = (material.count + 511) / 512 * 512
-        material += [UInt8](repeating: 0, count: whole - material.count)
-        material.withUnsafeMutableBytes { slotCipher.encrypt($0, sector: 0) }
     }
 
-    /// Of a new header: the master key, and the encrypted material of its slot.
-    private(set) var key: [UInt8] = []
-    private(set) var material: [UInt8] = []
+    /// Makes a password open a slot.
+    /// - Returns: the slot's material, whole sectors, to be written before the header.
+    mutating func setSlot(_ index: Int, key: [UInt8], password: [UInt8], milliseconds: UInt64) throws(BlockError) -> [UInt8] {
+        slots[index].isActive = true
+        slots[index].iterations = max(1000, try LUKSHeader.iterations(in: milliseconds, hash, keyBytes: keyBytes))
+        slots[index].salt = LUKSHeader.random(32)
+        var material = SplitKey.split(key, stripes: Int(LUKSHeader.stripes), hash)
+        let slotCipher = try sectorCipher(try passwordKey(password, slots[index].salt, slots[index].iterations, keyBytes))
+        material += [UInt8](repeating: 0, count: (material.count + 511) / 512 * 512 - material.count)
+        material.withUnsafeMutableBytes { slotCipher.encrypt($0, sector: 0) }
+        return material
+    }
+
+    /// Takes a slot's password away. Its material is still to be overwritten.
+    mutating func clearSlot(_ index: Int) {
+        slots[index].isActive = false
+        slots[index].iterations = 0
+        slots[index].salt = [UInt8](repeating: 0, count: 32)
+    }
 
     /// How many iterations of the password function take that long here.
     private static func iterations(in milliseconds: UInt64, _ hash: HashFunction, keyBytes: Int) throws(BlockError) -> UInt32 {
@@ -151,18 +166,21 @@ struct LUKSHeader: Sendable {
         return key
     }
 
-    /// The cipher of the payload, if one of the slots opens with the password.
+    /// The master key, if that slot opens with the password.
     /// - Parameter read: reads bytes at an offset from the header's start.
-    func unlock(_ password: [UInt8], read: (UInt64, Int) throws(BlockError) -> [UInt8]) throws(BlockError) -> SectorCipher {
-        for slot in slots where slot.isActive {
-            let secret = try passwordKey(password, slot.salt, slot.iterations, keyBytes)
-            let slotCipher = try sectorCipher(secret)
-            let count = Int(slot.stripes) * keyBytes
-            var material = try read(UInt64(slot.offset) * 512, (count + 511) / 512 * 512)
-            material.withUnsafeMutableBytes { slotCipher.decrypt($0, sector: 0) }
-            guard let key = SplitKey.join(material, keyBytes: keyBytes, stripes: Int(slot.stripes), hash) else { continue }
-            if try passwordKey(key, digestSalt, digestIterations, 20) == digest { return try sectorCipher(key) }
-        }
+    func key(slot: Slot, _ password: [UInt8], read: (UInt64, Int) throws(BlockError) -> [UInt8]) throws(BlockError) -> [UInt8]? {
+        guard slot.isActive else { return nil }
+        let slotCipher = try sectorCipher(try passwordKey(password, slot.salt, slot.iterations, keyBytes))
+        let count = Int(slot.stripes) * keyBytes
+        var material = try read(UInt64(slot.offset) * 512, (count + 511) / 512 * 512)
+        material.withUnsafeMutableBytes { slotCipher.decrypt($0, sector: 0) }
+        guard let key = SplitKey.join(material, keyBytes: keyBytes, stripes: Int(slot.stripes), hash) else { return nil }
+        return try passwordKey(key, digestSalt, digestIterations, 20) == digest ? key : nil
+    }
+
+    /// The master key, if one of the slots opens with the password.
+    func unlock(_ password: [UInt8], read: (UInt64, Int) throws(BlockError) -> [UInt8]) throws(BlockError) -> [UInt8] {
+        for slot in slots { if let key = try key(slot: slot, password, read: read) { return key } }
         throw BlockError(.invalid, "Invalid password, cannot unlock any keyslot", number: EPERM)
     }
 

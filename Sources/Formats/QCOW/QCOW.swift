@@ -1,12 +1,13 @@
 // qcow: QEMU's first copy-on-write format, version 1: header, a first-level table, second-level tables, clusters of 512
 // bytes to 64 KiB, any of them compressed (bare DEFLATE, a window of 4 KiB). Entries are byte offsets of 64 bits; the
 // highest bit marks a compressed cluster, whose size stands below it. Big endian.
-// Left out: AES encryption (its one key derivation is broken by design): refused.
+// Encrypted images: AES-128-CBC with the password as the key (LegacyAES), which keeps nobody out.
 //
 // Order of writes: data, a flush, second-level tables, a flush, the first-level table.
 
 import Block
 import Compression
+import Cryptography
 import Host
 
 /// The header, checked.
@@ -18,6 +19,8 @@ struct QCOWHeader: Sendable {
     var tableBits: UInt64
     var firstTable: UInt64
     var backing: FileReference?
+    /// 0 or `QCOW2Encryption.aesMethod`.
+    var cryptMethod: UInt32
 
     var clusterSize: UInt64 { 1 << clusterBits }
     var tableEntries: UInt64 { 1 << tableBits }
@@ -33,8 +36,8 @@ struct QCOWHeader: Sendable {
         guard imageSize > 1, imageSize <= UInt64(Int64.max) / 2 else { throw .corrupt(at: 24, "Image size is too small (must be at least 2 bytes), or too large: \(imageSize)") }
         guard clusterBits >= 9, clusterBits <= 16 else { throw .corrupt(at: 32, "Cluster size must be between 512 and 64k") }
         guard tableBits >= 6, tableBits <= 13 else { throw .corrupt(at: 33, "L2 table size must be between 512 and 64k") }
-        let method = try bytes.u32(36)
-        guard method == 0 else { throw .unsupported("encrypted qcow images (method \(method)) are not supported", at: 36) }
+        cryptMethod = try bytes.u32(36)
+        guard cryptMethod <= QCOW2Encryption.aesMethod else { throw .unsupported("invalid encryption method in qcow header: \(cryptMethod)", at: 36) }
         guard firstTable <= UInt64(Int64.max) / 2 else { throw .corrupt(at: 40, "a first-level table at \(firstTable)") }
         let offset = try bytes.u64(8), length = try bytes.u32(16)
         if offset != 0, length > 0 {
@@ -45,20 +48,24 @@ struct QCOWHeader: Sendable {
 }
 
 /// An open qcow image.
-public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImage, CompressingImage, EmptyableImage, CheckableImage {
-    private struct State {
+public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImage, CompressingImage, EmptyableImage, CheckableImage,
+    EncryptedImage {
+    private struct State: TwoLevels {
         var first: EntryTable<UInt64>
         var tables: TableCache<UInt64>
         var end: UInt64
     }
     private let file: Node
     private let header: QCOWHeader
+    /// Of an encrypted image, unless only its header is looked at.
+    private let cipher: SectorCipher?
     private let state: Locked<State>
     private let writing = Locked(false)
     private static let compressedMark: UInt64 = 1 << 63
 
-    init(_ file: Node, _ header: QCOWHeader) throws(BlockError) {
+    init(_ file: Node, _ header: QCOWHeader, _ cipher: SectorCipher?) throws(BlockError) {
         self.file = file
+        self.cipher = cipher
         self.header = header
         let length = try file.length()
         state = Locked(State(first: try EntryTable(reading: file, at: header.firstTable, count: header.firstEntries, order: .big),
@@ -91,7 +98,8 @@ public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImag
             while run < wanted, found[second + Int(run)] == (entry > 0 ? entry &+ run &* clusterSize : 0) { run += 1 }
             let length = min(count, run * clusterSize - inside)
             if entry == 0 { return Extent(.unallocated, length: length) }
-            return Extent(.data(file, entry & ~QCOW.compressedMark &+ inside), length: length, isWritable: true)
+            let position = entry & ~QCOW.compressedMark &+ inside
+            return Extent(isEncrypted ? .encrypted(file, position) : .data(file, position), length: length, isWritable: true)
         }
     }
 
@@ -117,10 +125,25 @@ public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImag
     }
 
     public func store(compressed payload: [UInt8], at start: UInt64) throws(BlockError) {
+        if isEncrypted { throw .unsupported("Compression and encryption not supported at the same time") }
         let position = try take(UInt64(payload.count), alignment: 1)
         guard position < 1 << (63 - header.clusterBits), UInt64(payload.count) < clusterSize else { throw BlockError(.noSpace, "the file is too large for compressed clusters") }
         try file.write(position, bytes: payload)
         try set(start, position | QCOW.compressedMark | UInt64(payload.count) << (63 - header.clusterBits))
+    }
+
+    // MARK: Encryption
+
+    private var isEncrypted: Bool { header.cryptMethod != 0 }
+    private func opened() throws(BlockError) -> SectorCipher {
+        guard let cipher else { throw .invalid("Parameter 'encrypt.key-secret' is required for cipher") }
+        return cipher
+    }
+    public func decrypt(_ buffer: BlockBuffer, offset: UInt64, fileOffset: UInt64) throws(BlockError) {
+        try opened().decrypt(UnsafeMutableRawBufferPointer(start: buffer.base, count: buffer.count), sector: offset / 512)
+    }
+    public func encrypt(_ buffer: BlockBuffer, offset: UInt64, fileOffset: UInt64) throws(BlockError) {
+        try opened().encrypt(UnsafeMutableRawBufferPointer(start: buffer.base, count: buffer.count), sector: offset / 512)
     }
 
     // MARK: Writing
@@ -153,12 +176,15 @@ public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImag
 
     public func place(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> Placement {
         let extent = try map(offset, count)
-        if case .data(let node, let at) = extent.place { return Placement(length: extent.length, node: node, offset: at) }
+        switch extent.place {
+        case .data(let node, let at), .encrypted(let node, let at): return Placement(length: extent.length, node: node, offset: at, isEncrypted: isEncrypted)
+        default: break
+        }
         let inside = offset % clusterSize
         let position = try take(clusterSize, alignment: clusterSize)
         try file.writeZeroes(position, clusterSize)
         let fresh = FreshSpace(start: offset - inside, length: clusterSize, isZero: true, token: position)
-        return Placement(length: min(count, clusterSize - inside), node: file, offset: position + inside, fresh: fresh)
+        return Placement(length: min(count, clusterSize - inside), node: file, offset: position + inside, fresh: fresh, isEncrypted: isEncrypted)
     }
 
     public func link(_ fresh: FreshSpace) throws(BlockError) { try set(fresh.start, fresh.token) }
@@ -185,23 +211,14 @@ public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImag
     }
 
     public func writeBack() throws(BlockError) {
-        try writing.withLock { (_: inout Bool) throws(BlockError) in
-            let (tables, first) = state.withLock { ($0.tables.takeChanges(), $0.first.takeChanges()) }
-            if tables.isEmpty, first.isEmpty { return }
-            do throws(BlockError) {
-                try file.flush()
-                for (_, changes) in tables { try file.write(changes) }
-                if first.isEmpty { return }
-                try file.flush()
-                try file.write(first)
-            } catch {
-                state.withLock { $0.tables.putBack(tables); $0.first.putBack(first) }
-                throw error
-            }
-        }
+        try writing.withLock { (_: inout Bool) throws(BlockError) in try state.writeBack(to: file) }
     }
 
-    public func information() -> ImageInformation { ImageInformation(clusterSize: clusterSize) }
+    public func information() -> ImageInformation {
+        var information = ImageInformation(clusterSize: clusterSize)
+        information.isEncrypted = isEncrypted
+        return information
+    }
 
     /// A check that QEMU does not have: places beyond the file, and two users of one.
     public func check(_ repair: Repair) throws(BlockError) -> CheckResult {
@@ -239,11 +256,13 @@ public final class QCOW: WritableImage, ZeroingImage, DescribedImage, BackedImag
 /// The format `qcow`.
 public enum QCOWFormat: CreatableFormat, CompressingFormat {
     public static let name = "qcow"
-    public static let openOptions: [OptionDeclaration] = []
+    public static let openOptions = LegacyAES.openOptions
     public static let createOptions = [
         OptionDeclaration("size", .size, "Virtual disk size"),
         OptionDeclaration("backing_file", .text, "File name of a base image"),
         OptionDeclaration("backing_fmt", .text, "Format of the backing image"),
+        OptionDeclaration("encrypt.format", .choice(["aes"]), "Encrypt the image, format choices: 'aes'"),
+        OptionDeclaration("encrypt.key-secret", .text, "ID of the secret that provides the AES encryption key"),
     ]
     public static let holdsMetadata = true
 
@@ -253,7 +272,11 @@ public enum QCOWFormat: CreatableFormat, CompressingFormat {
     }
 
     public static func open(_ context: OpenContext) throws(BlockError) -> any Image {
-        try QCOW(context.file, try QCOWHeader(try context.header(QCOWHeader.size, order: .big), context.file))
+        let header = try QCOWHeader(try context.header(QCOWHeader.size, order: .big), context.file)
+        if header.cryptMethod == 0, let given = context.options.text("encrypt.format") {
+            throw .invalid("No encryption in image header, but options specified format '\(given)'")
+        }
+        return try QCOW(context.file, header, header.cryptMethod == 0 ? nil : try LegacyAES.cipher(context))
     }
 
     public static func create(_ context: CreateContext) throws(BlockError) {
@@ -261,6 +284,10 @@ public enum QCOWFormat: CreatableFormat, CompressingFormat {
         guard size > 1 else { throw .invalid("Image size is too small, cannot be zero length") }
         let name = Array((context.options.text("backing_file") ?? "").utf8)
         guard name.count <= 1023 else { throw .invalid("Backing file name too long") }
+        let isEncrypted = context.options.has("encrypt.format")
+        if isEncrypted { try LegacyAES.check(context.options, context.files) } else if context.options.has("encrypt.key-secret") {
+            throw .invalid("'encrypt.key-secret' needs 'encrypt.format'")
+        }
         // On another image, small clusters: less is copied when one is written. Tables are 4 KiB then, else a cluster.
         let clusterBits: UInt64 = name.isEmpty ? 12 : 9
         let tableBits: UInt64 = name.isEmpty ? 9 : 12
@@ -277,6 +304,7 @@ public enum QCOWFormat: CreatableFormat, CompressingFormat {
         try header.set(24, size)
         try header.set(32, UInt8(clusterBits))
         try header.set(33, UInt8(tableBits))
+        if isEncrypted { try header.set(36, QCOW2Encryption.aesMethod) }
         try header.set(40, firstTable)
         try context.file.write(0, bytes: header.array + name)
         try context.file.write(firstTable, bytes: [UInt8](repeating: 0, count: Int(entries * 8)))

@@ -5,9 +5,10 @@ import Block
 extension QCOW2: AmendableImage, EmptyableImage {
     public static let amendOptions = ["backing_file", "backing_fmt", "compat", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits", "size"].compactMap { name in
         QCOW2Format.createOptions.first { $0.name == name }.map { OptionDeclaration($0.name, $0.kind, $0.help) }
-    }
+    } + LUKSVolume.amendOptions(prefix: QCOW2Encryption.prefix)
 
     public func amend(_ options: OptionValues, force: Bool, progress: (Double) -> Void) throws(BlockError) {
+        if LUKSVolume.isAsked(options, prefix: QCOW2Encryption.prefix) { try amendSlots(options, force: force) }
         try locked { (tables) throws(BlockError) in try tables.amend(options) }
         progress(1)
     }
@@ -82,6 +83,8 @@ extension QCOW2Tables {
         if header.hasDataFile { throw .unsupported("Cannot downgrade an image with a data file") }
         if header.hasExtendedL2 { throw .unsupported("Cannot downgrade an image with incompatible features set: extended L2 entries") }
         if header.compression != 0 { throw .unsupported("Cannot downgrade an image with zstd compression type") }
+        // What has to become zeros would have to be encrypted.
+        if header.cryptMethod != 0, header.backingName != nil { throw .unsupported("Cannot downgrade an encrypted image with a backing file") }
         if !bitmaps.isEmpty { throw .unsupported("Cannot downgrade an image with dirty bitmaps") }
         if header.refcountOrder != 4 { throw .invalid("compat=0.10 requires refcount_bits=16") }
         if snapshots.contains(where: { $0.record.diskSize != header.size }) {

@@ -28,6 +28,7 @@ extension QCOW2: CompressingImage {
     }
 
     public func store(compressed payload: [UInt8], at start: UInt64) throws(BlockError) {
+        if encryption != nil { throw .unsupported("Compression and encryption not supported at the same time") }
         let place = try locked { (tables) throws(BlockError) in try tables.placeCompressed(UInt64(payload.count)) }
         do {
             try file.write(place, bytes: payload)

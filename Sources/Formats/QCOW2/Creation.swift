@@ -44,6 +44,14 @@ extension QCOW2Format {
             header.backingName = name
             header.backingFormat = options.text("backing_fmt")
         }
+        switch options.text("encrypt.format") {
+        case "aes"?: header.cryptMethod = QCOW2Encryption.aesMethod
+        case "luks"?: header.cryptMethod = QCOW2Encryption.luksMethod
+        default:
+            if let option = createOptions.first(where: { $0.name.hasPrefix(QCOW2Encryption.prefix) && options.has($0.name) }) {
+                throw .invalid("'\(option.name)' needs 'encrypt.format'")
+            }
+        }
         return header
     }
 
@@ -59,6 +67,10 @@ extension QCOW2Format {
         guard size.divided(roundingUpBy: header.l2Coverage) * 8 <= QCOW2Header.largestL1 else {
             throw .invalid("Image size too large: the L1 table would be larger than \(QCOW2Header.largestL1) bytes; try a larger cluster size")
         }
+        // Before the file is written: whether the password is there.
+        var luks: LUKSVolume.New?
+        if header.cryptMethod == QCOW2Encryption.luksMethod { luks = try LUKSVolume.new(context.options, prefix: QCOW2Encryption.prefix, context.files) }
+        if header.cryptMethod == QCOW2Encryption.aesMethod { try LegacyAES.check(context.options, context.files) }
         let cluster = header.clusterSize
         header.refcountTableOffset = cluster
         header.refcountTableClusters = 1
@@ -71,6 +83,7 @@ extension QCOW2Format {
             try context.file.write(2 * cluster, bytes: block)
             var tables = try QCOW2Tables(file: context.file, data: dataFile, header: header, writable: true)
             tables.zeroFrom = 3 * cluster
+            if let luks { try tables.addLUKS(luks) }
             try tables.resize(to: size, mode)
             try tables.finish()
             try dataFile?.flush()

@@ -14,6 +14,7 @@ extension QCOW2Tables {
             guard part.count > 0 else { throw .corrupt("the map of guest offset \(position) covers nothing") }
             switch extent.place {
             case .data(let node, let at): try node.read(at, part)
+            case .encrypted(let node, let at): try readData(node, at, position, part)
             case .compressed(let unit):
                 var payload = try unit.node.bytes(unit.offset, Int(clamping: unit.count))
                 let whole = try OwnedBuffer(Int(unit.length))
@@ -27,7 +28,6 @@ extension QCOW2Tables {
                 guard produced == whole.buffer.count else { throw .corrupt(at: unit.offset, "a compressed cluster is damaged") }
                 part.copy(from: whole.buffer.slice(Int(position - unit.start), part.count))
                 withExtendedLifetime(whole) {}
-            case .encrypted: throw .unsupported("the image is encrypted")
             default: part.fill()
             }
             done += part.count
@@ -42,7 +42,7 @@ extension QCOW2Tables {
             let count = Int(min(placement.length, UInt64(bytes.count - done)))
             guard count > 0 else { throw .corrupt("a placement covers nothing") }
             guard let fresh = placement.fresh else {
-                try placement.node.write(placement.offset, bytes: Array(bytes[done..<done + count]))
+                try writeData(placement.node, placement.offset, position, Array(bytes[done..<done + count]))
                 done += count
                 continue
             }
@@ -56,7 +56,7 @@ extension QCOW2Tables {
                     try BlockBuffer.with(&whole) { (buffer) throws(BlockError) in try readInside(known, buffer) }
                 }
                 whole.replaceSubrange(head..<head + count, with: bytes[done..<done + count])
-                try placement.node.write(base, bytes: whole)
+                try writeData(placement.node, base, known, whole)
                 try link(fresh)
             } catch {
                 try? abandon(fresh)

@@ -42,7 +42,10 @@ extension QCOW2Format: MeasurableFormat {
         guard let size = given.roundedUp(to: 512), size <= 1 << 62, size.divided(roundingUpBy: header.l2Coverage) * 8 <= QCOW2Header.largestL1 else {
             throw .invalid("The image size is too large (try using a larger cluster size)")
         }
-        let full = QCOW2Size.allocated(size, header)
+        var full = QCOW2Size.allocated(size, header)
+        if header.cryptMethod == QCOW2Encryption.luksMethod {
+            full += try LUKSVolume.length(options, prefix: QCOW2Encryption.prefix).divided(roundingUpBy: cluster) * cluster
+        }
         var result = Measurement(required: full, fullyAllocated: full)
         let data = size.divided(roundingUpBy: cluster) * cluster
         let mode = options.text("preallocation") ?? "off"

@@ -14,10 +14,16 @@ public final class QCOW2: WritableImage, ZeroingImage, DiscardingImage, BackedIm
     let clusterSize: UInt64
     let compression: UInt8
     private let isWritable: Bool
+    /// Of an encrypted image; key slots change in `state` only.
+    let encryption: QCOW2Encryption?
+    /// Where passwords are asked for.
+    let files: NamedFiles
 
-    init(_ tables: QCOW2Tables, dataFile: Node?) {
+    init(_ tables: QCOW2Tables, dataFile: Node?, files: NamedFiles) {
         file = tables.file
         self.dataFile = dataFile
+        self.files = files
+        encryption = tables.encryption
         clusterSize = tables.clusterSize
         compression = tables.header.compression
         isWritable = tables.isWritable
@@ -90,6 +96,7 @@ public final class QCOW2: WritableImage, ZeroingImage, DiscardingImage, BackedIm
             if !tables.bitmaps.isEmpty { add("bitmaps", .array(tables.bitmaps.map(\.described))) }
         }
         add("refcount-bits", .number(1 << UInt64(header.refcountOrder)))
+        if let encryption = tables.encryption { add("encrypt", encryption.description) }
         if header.version >= 3 {
             if header.hasDataFile {
                 if let name = header.dataFileName { add("data-file", .text(name)) }

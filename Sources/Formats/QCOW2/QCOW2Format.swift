@@ -7,9 +7,10 @@ public enum QCOW2Format: CreatableFormat, CompressingFormat {
     public static let name = "qcow2"
     public static let openOptions = [
         OptionDeclaration("lazy-refcounts", .flag, "Postpone refcount updates"),
-    ]
+    ] + LegacyAES.openOptions
     // In the order in which QEMU's `create` prints them.
-    public static let createOptions = [
+    public static let createOptions = [OptionDeclaration("encrypt.format", .choice(["aes", "luks"]), "Encrypt the image, format choices: 'aes', 'luks'")]
+        + LUKSVolume.createOptions(prefix: QCOW2Encryption.prefix, secret: "ID of secret providing qcow AES key or LUKS passphrase") + [
         OptionDeclaration("cluster_size", .size, default: "65536", "qcow2 cluster size"),
         OptionDeclaration("extended_l2", .flag, default: "off", "Extended L2 tables"),
         OptionDeclaration("preallocation", .choice(["off", "metadata", "falloc", "full"]), "Preallocation mode (allowed values: off, metadata, falloc, full)"),
@@ -31,9 +32,7 @@ public enum QCOW2Format: CreatableFormat, CompressingFormat {
 
     public static func open(_ context: OpenContext) throws(BlockError) -> any Image {
         var header = try QCOW2Header(context.file)
-        if header.cryptMethod != 0, !context.access.metadataOnly {
-            throw .unsupported("the image is encrypted (\(header.cryptMethod == 1 ? "aes" : "luks")), which is not supported yet", at: 32)
-        }
+        let encryption = try QCOW2Encryption.open(header, context)
         let writable = context.access.writable
         var dataFile: Node?
         if header.hasDataFile, !context.access.metadataOnly {
@@ -45,11 +44,12 @@ public enum QCOW2Format: CreatableFormat, CompressingFormat {
                 header.compatible = context.options.flag("lazy-refcounts") ? header.compatible | QCOW2Feature.lazyRefcounts : header.compatible & ~QCOW2Feature.lazyRefcounts
             }
             var tables = try QCOW2Tables(file: context.file, data: dataFile, header: header, writable: writable)
+            tables.encryption = encryption
             if dataFile == nil, !context.access.metadataOnly { try tables.lookForHoles() }
             try tables.readSnapshots()
             try tables.readBitmaps()
             if writable { try tables.prepareForWriting() }
-            return QCOW2(tables, dataFile: dataFile)
+            return QCOW2(tables, dataFile: dataFile, files: context.files)
         } catch {
             try? dataFile?.close()
             throw error

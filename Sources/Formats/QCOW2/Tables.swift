@@ -58,6 +58,8 @@ struct QCOW2Tables: Sendable {
     var bitmaps: [QCOW2Bitmap] = []
     /// The directory in the file is not what `bitmaps` says.
     var bitmapsChanged = false
+    /// Of an encrypted image.
+    var encryption: QCOW2Encryption?
     /// A snapshot's disk size, while `showSnapshot` is in force.
     var shownSize: UInt64?
 
@@ -115,6 +117,7 @@ struct QCOW2Tables: Sendable {
         if l1.count > 0, holds(header.l1Offset, UInt64(l1.count) * 8) { return "active L1 table" }
         if holds(header.refcountTableOffset, UInt64(header.refcountTableClusters) * clusterSize) { return "refcount table" }
         if header.snapshotCount > 0, holds(header.snapshotOffset, max(1, snapshotTableBytes)) { return "snapshot table" }
+        if let place = header.encryption, holds(place.offset, place.length) { return "LUKS header" }
         if metadataClusters.contains(offset / clusterSize) { return "active L2 table or refcount block" }
         return nil
     }

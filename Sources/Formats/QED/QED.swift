@@ -54,7 +54,7 @@ struct QEDHeader: Sendable {
 
 /// An open QED image.
 public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableImage, BackedImage, ResizableImage {
-    private struct State {
+    private struct State: TwoLevels {
         var header: QEDHeader
         var first: EntryTable<UInt64>
         var tables: TableCache<UInt64>
@@ -163,20 +163,7 @@ public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableIm
     }
 
     public func writeBack() throws(BlockError) {
-        try writing.withLock { (_: inout Bool) throws(BlockError) in
-            let (tables, first) = state.withLock { ($0.tables.takeChanges(), $0.first.takeChanges()) }
-            if tables.isEmpty, first.isEmpty { return }
-            do throws(BlockError) {
-                try file.flush()
-                for (_, changes) in tables { try file.write(changes) }
-                if first.isEmpty { return }
-                try file.flush()
-                try file.write(first)
-            } catch {
-                state.withLock { $0.tables.putBack(tables); $0.first.putBack(first) }
-                throw error
-            }
-        }
+        try writing.withLock { (_: inout Bool) throws(BlockError) in try state.writeBack(to: file) }
     }
 
     public func resize(to size: UInt64, _ preallocation: Preallocation) throws(BlockError) {

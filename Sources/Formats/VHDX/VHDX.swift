@@ -1,7 +1,8 @@
-// vhdx: Hyper-V's disks ([MS-VHDX]), fixed and dynamic, read and written; differencing ones read. The block table has an
-// entry of 64 bits a block: a state and the place in MiB.
+// vhdx: Hyper-V's disks ([MS-VHDX]), fixed, dynamic and differencing, read and written. The block table has an entry of 64
+// bits a block: a state and the place in MiB. Blocks of differencing images are copied whole when first written; those that
+// others left partly present have a bit a sector, which is set when the sector is written (VHDXSectors.swift).
 //
-// Order of writes: data, then the table in place, behind a flush. The log is replayed, but not written to: a sector of
+// Order of writes: data, then sector bitmaps and the table in place, behind a flush. The log is replayed, but not written to: a sector of
 // the table holds whole entries, so one that is torn leaves blocks as they were or as they are to be; and until then no
 // entry names new blocks.
 
@@ -16,17 +17,16 @@ public final class VHDX: WritableImage, ZeroingImage, DescribedImage, CheckableI
         static let mask: UInt64 = 7
         static let place: UInt64 = ~0xf_ffff
     }
-    private struct Tables {
+    struct Tables {
         var table: EntryTable<UInt64>
         var end: UInt64
         var header: VHDXHeader
         /// Headers tell of the changes to come.
         var isAnnounced = false
-        /// Sector bitmaps of differencing images, in pieces of 4 KiB by their offset in the file.
-        var bitmaps: [UInt64: [UInt8]] = [:]
+        var sectors = VHDXSectors()
     }
-    private let file: VHDXLoggedFile
-    private let metadata: VHDXMetadata
+    let file: VHDXLoggedFile
+    let metadata: VHDXMetadata
     private let tables: Locked<Tables>
     private let writing = Locked(false)
     public let backing: FileReference?
@@ -60,38 +60,12 @@ public final class VHDX: WritableImage, ZeroingImage, DescribedImage, CheckableI
                 var next = block + 1
                 while run < count, tables.table[slot(next)] == (position + (next - block) * metadata.blockSize) | State.present { run = min(count, run + metadata.blockSize); next += 1 }
                 return Extent(.data(file.file, position + inside), length: run, isWritable: tables.isAnnounced)
-            case State.partial where metadata.hasParent: return try partial(&tables, block, position, inside, length)
+            case State.partial where metadata.hasParent: return try sectors(&tables, block, position, inside, length)
             case State.absent where metadata.hasParent: return Extent(.unallocated, length: length)
             case State.partial, 4, 5: throw .corrupt("block \(block) has the state \(entry & State.mask)")
             default: return Extent(.zero(space: nil), length: length)
             }
         }
-    }
-
-    /// A block of which the sector bitmap tells what is here and what is the parent's.
-    private func partial(_ tables: inout Tables, _ block: UInt64, _ position: UInt64, _ inside: UInt64, _ length: UInt64) throws(BlockError) -> Extent {
-        let chunk = block / metadata.chunkRatio
-        guard let entry = tables.table[Int(clamping: chunk * (metadata.chunkRatio + 1) + metadata.chunkRatio)], entry & State.mask == State.present,
-              entry & State.place <= UInt64(Int64.max) / 2 else {
-            throw .corrupt("block \(block) is partly present, but its chunk has no sector bitmap")
-        }
-        let base = (block % metadata.chunkRatio * metadata.blockSize) / metadata.sectorSize
-        let first = base + inside / metadata.sectorSize, last = base + (inside + length - 1) / metadata.sectorSize
-        let isHere = try bit(&tables, entry & State.place, first)
-        var end = first + 1
-        while end <= last, try bit(&tables, entry & State.place, end) == isHere { end += 1 }
-        let run = min(length, (end - base) * metadata.sectorSize - inside)
-        return isHere ? Extent(.data(file.file, position + inside), length: run) : Extent(.unallocated, length: run)
-    }
-
-    private func bit(_ tables: inout Tables, _ bitmap: UInt64, _ sector: UInt64) throws(BlockError) -> Bool {
-        let piece = bitmap + sector / 8 / 4096 * 4096
-        let index = Int(sector / 8 % 4096)
-        if tables.bitmaps[piece] == nil {
-            if tables.bitmaps.count >= 1024 { tables.bitmaps.removeAll() }
-            tables.bitmaps[piece] = try file.bytes(piece, 4096)
-        }
-        return (tables.bitmaps[piece]?[index] ?? 0) & (1 << UInt8(sector % 8)) != 0
     }
 
     // MARK: Writing
@@ -112,6 +86,7 @@ public final class VHDX: WritableImage, ZeroingImage, DescribedImage, CheckableI
         let extent = try map(offset, count)
         if case .data(let node, let at) = extent.place { return Placement(length: extent.length, node: node, offset: at) }
         let inside = offset % metadata.blockSize
+        if let position = tables.withLock({ partlyPresent($0, offset / metadata.blockSize) }) { return placeSectors(offset, extent.length, at: position) }
         let position = try tables.withLock { (tables) throws(BlockError) -> UInt64 in
             guard let start = tables.end.roundedUp(to: 1 << 20), start <= UInt64(Int64.max) / 2 else { throw BlockError(.noSpace, "the file is too large") }
             tables.end = start + metadata.blockSize
@@ -122,8 +97,12 @@ public final class VHDX: WritableImage, ZeroingImage, DescribedImage, CheckableI
         return Placement(length: extent.length, node: file.file, offset: position + inside, fresh: fresh)
     }
 
-    public func link(_ fresh: FreshSpace) {
-        tables.withLock { $0.table[slot(fresh.start / metadata.blockSize)] = fresh.token | State.present }
+    public func link(_ fresh: FreshSpace) throws(BlockError) {
+        let block = fresh.start / metadata.blockSize
+        try tables.withLock { (tables) throws(BlockError) in
+            if partlyPresent(tables, block) != nil { return try linkSectors(&tables, fresh) }
+            tables.table[slot(block)] = fresh.token | State.present
+        }
     }
 
     /// The block stays at the end of the file, unused.
@@ -132,18 +111,26 @@ public final class VHDX: WritableImage, ZeroingImage, DescribedImage, CheckableI
     public func zero(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) -> UInt64 {
         let extent = try map(offset, count)
         if case .zero = extent.place { return extent.length }
-        return 0
+        // A whole block that is the parent's: its entry says so. Others are written.
+        guard case .unallocated = extent.place, offset % metadata.blockSize == 0, count >= metadata.blockSize || offset + count == virtualSize else { return 0 }
+        try announce()
+        return tables.withLock { tables in
+            guard partlyPresent(tables, offset / metadata.blockSize) == nil else { return 0 }
+            tables.table[slot(offset / metadata.blockSize)] = State.zero
+            return min(count, metadata.blockSize)
+        }
     }
 
     public func writeBack() throws(BlockError) {
         try writing.withLock { (_: inout Bool) throws(BlockError) in
-            let changes = tables.withLock { $0.table.takeChanges() }
-            if changes.isEmpty { return }
+            let (changes, sectors) = tables.withLock { ($0.table.takeChanges(), $0.sectors.takeChanges()) }
+            if changes.isEmpty, sectors.isEmpty { return }
             do throws(BlockError) {
                 try file.file.flush()
+                for piece in sectors { try file.file.write(piece.offset, bytes: piece.bytes) }
                 try file.file.write(changes)
             } catch {
-                tables.withLock { $0.table.putBack(changes) }
+                tables.withLock { $0.table.putBack(changes); $0.sectors.putBack(sectors) }
                 throw error
             }
         }

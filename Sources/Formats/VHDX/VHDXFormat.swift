@@ -11,6 +11,8 @@ public enum VHDXFormat: CreatableFormat {
         OptionDeclaration("log_size", .size, default: "1048576", "Log size; min 1MB."),
         OptionDeclaration("block_size", .size, default: "0", "Block Size; min 1MB, max 256MB. 0 means auto-calculate based on image size."),
         OptionDeclaration("subformat", .choice(["dynamic", "fixed"]), "VHDX format type, can be either 'dynamic' or 'fixed'. Default is 'dynamic'."),
+        OptionDeclaration("backing_file", .text, "The image that a differencing image stands on: a vhdx image"),
+        OptionDeclaration("backing_fmt", .choice(["vhdx"]), "Its format: vhdx"),
         OptionDeclaration("block_state_zero", .flag, "Force use of payload blocks of type 'ZERO'. Non-standard, but default.  Do not set to 'off' when using 'qemu-img convert' with subformat=dynamic."),
     ]
     public static let holdsMetadata = true
@@ -41,7 +43,6 @@ public enum VHDXFormat: CreatableFormat {
         var table = try EntryTable<UInt64>(reading: context.file, at: regions.blockTable.offset, count: entries, order: .little)
         try apply(file.updates, to: &table)
         guard metadata.hasParent else { return try VHDX(file, header, metadata, table, backing: nil) }
-        guard !context.access.writable else { throw .unsupported("differencing vhdx images are only read") }
         return try VHDX(file, header, metadata, table, backing: try parent(metadata, context))
     }
 
@@ -88,6 +89,11 @@ public enum VHDXFormat: CreatableFormat {
         guard block <= 256 * megabyte else { throw .invalid("Block size must not exceed \(256 * megabyte)") }
         guard block & (block - 1) == 0 else { throw .invalid("Block size must be a power of two") }
 
+        var parent: [(String, String)] = []
+        if let name = context.options.text("backing_file"), !name.isEmpty {
+            guard !isFixed else { throw .invalid("A fixed image stands on no other") }
+            parent = try locator(name, context)
+        }
         let ratio = (UInt64(512) << 23) / block
         let blocks = size.divided(roundingUpBy: block)
         let entries = blocks.divided(roundingUpBy: ratio) * (ratio + 1)
@@ -106,8 +112,9 @@ public enum VHDXFormat: CreatableFormat {
         try header.replace(in: file)
         try header.replace(in: file)
         for offset in VHDXRegions.offsets { try file.write(offset, bytes: try regions.encoded()) }
-        try file.write(regions.metadata.offset, bytes: try metadata(size, block, isFixed: isFixed))
-        if isFixed || zeroState {
+        try file.write(regions.metadata.offset, bytes: try metadata(size, block, isFixed: isFixed, parent: parent))
+        // A block that nothing is said of is the parent's.
+        if isFixed || zeroState && parent.isEmpty {
             var table = EntryTable<UInt64>(new: 0, filledWith: 0, at: regions.blockTable.offset, order: .little)
             if blocks > 0 { table = EntryTable(new: Int(blocks + (blocks - 1) / ratio), filledWith: 0, at: regions.blockTable.offset, order: .little) }
             for number in 0..<blocks {
@@ -117,15 +124,45 @@ public enum VHDXFormat: CreatableFormat {
         }
     }
 
-    private static func metadata(_ size: UInt64, _ block: UInt64, isFixed: Bool) throws(BlockError) -> [UInt8] {
-        var bytes = Bytes([UInt8](repeating: 0, count: (64 << 10) + 64), order: .little)
+    /// How the image that a new one stands on is named and recognised.
+    private static func locator(_ name: String, _ context: CreateContext) throws(BlockError) -> [(String, String)] {
+        let node = try context.files.open(name, .readOnly)
+        defer { try? node.close() }
+        guard try node.bytes(0, 8) == signature else { throw .invalid("'\(name)' is no vhdx image: only those carry a differencing image") }
+        let metadata = try VHDXMetadata(VHDXLoggedFile(file: node), try VHDXRegions(VHDXLoggedFile(file: node)).metadata)
+        guard metadata.sectorSize == 512 else { throw .unsupported("differencing images on images with sectors of \(metadata.sectorSize) bytes cannot be created") }
+        let windows = String(name.map { $0 == "/" ? "\\" : $0 })
+        guard windows.utf16.count <= 1000 else { throw .invalid("Backing file name too long") }
+        return [("parent_linkage", VHDXIdentifier.text(try VHDXHeader.current(node).dataWrite)), ("relative_path", name.hasPrefix("/") ? windows : ".\\" + windows)]
+    }
+
+    /// A parent locator item: keys and values in UTF-16 behind a table of where they are.
+    private static func item(_ parent: [(String, String)]) throws(BlockError) -> [UInt8] {
+        var bytes = Bytes([UInt8](repeating: 0, count: 20 + parent.count * 12), order: .little)
+        try bytes.set(0, bytes: VHDXIdentifier.parentLocatorType)
+        try bytes.set(18, UInt16(parent.count))
+        for (index, pair) in parent.enumerated() {
+            let key = encodeUTF16(pair.0, bigEndian: false), value = encodeUTF16(pair.1, bigEndian: false)
+            try bytes.set(20 + index * 12, UInt32(bytes.count))
+            try bytes.set(24 + index * 12, UInt32(bytes.count + key.count))
+            try bytes.set(28 + index * 12, UInt16(truncatingIfNeeded: key.count))
+            try bytes.set(30 + index * 12, UInt16(truncatingIfNeeded: value.count))
+            bytes.array += key + value
+        }
+        return bytes.array
+    }
+
+    private static func metadata(_ size: UInt64, _ block: UInt64, isFixed: Bool, parent: [(String, String)]) throws(BlockError) -> [UInt8] {
+        let locator = parent.isEmpty ? [] : try item(parent)
+        var bytes = Bytes([UInt8](repeating: 0, count: (64 << 10) + 64 + locator.count), order: .little)
         let base = 64 << 10
         try bytes.set(0, bytes: Array("metadata".utf8))
         // Identifier, length, flags: 2 about the disk, 4 required.
-        let items: [([UInt8], Int, UInt32)] = [
+        var items: [([UInt8], Int, UInt32)] = [
             (VHDXIdentifier.fileParameters, 8, 4), (VHDXIdentifier.diskSize, 8, 6), (VHDXIdentifier.page83, 16, 6),
             (VHDXIdentifier.logicalSector, 4, 6), (VHDXIdentifier.physicalSector, 4, 6),
         ]
+        if !locator.isEmpty { items.append((VHDXIdentifier.parentLocator, locator.count, 4)) }
         try bytes.set(10, UInt16(items.count))
         var offset = base
         for (index, item) in items.enumerated() {
@@ -136,11 +173,12 @@ public enum VHDXFormat: CreatableFormat {
             offset += item.1
         }
         try bytes.set(base, UInt32(truncatingIfNeeded: block))
-        try bytes.set(base + 4, UInt32(isFixed ? 1 : 0))
+        try bytes.set(base + 4, UInt32((isFixed ? 1 : 0) | (locator.isEmpty ? 0 : 2)))
         try bytes.set(base + 8, size)
         try bytes.set(base + 16, bytes: randomUUID())
         try bytes.set(base + 32, UInt32(512))
         try bytes.set(base + 36, UInt32(512))
+        try bytes.set(base + 40, bytes: locator)
         return bytes.array
     }
 }

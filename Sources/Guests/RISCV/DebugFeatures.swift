@@ -2,8 +2,8 @@
 
 import Translation
 
-extension RISCV64: DebuggableGuest {
-    public var debugArchitecture: String { "riscv:rv64" }
+extension RISCVGuest: DebuggableGuest {
+    public var debugArchitecture: String { xlen == .rv32 ? "riscv:rv32" : "riscv:rv64" }
 
     public var registerFeatures: [RegisterFeature] {
         var features = [RegisterFeature("org.gnu.gdb.riscv.cpu", integerRegisters)]
@@ -18,8 +18,8 @@ extension RISCV64: DebuggableGuest {
         (0 ..< 32).map { number in
             let name = number == 8 ? "fp" : RegisterNames.integer[number]
             let type = switch number { case 1: "code_ptr"; case 2, 3, 4, 8: "data_ptr"; default: "int" }
-            return DebugRegister(name, bits: 64, type: type, number == 0 ? .zero : .state(RISCVState.integer(number)))
-        } + [DebugRegister("pc", bits: 64, type: "code_ptr", .programCounter)]
+            return DebugRegister(name, bits: xlen.bits, type: type, number == 0 ? .zero : .state(RISCVState.integer(number)))
+        } + [DebugRegister("pc", bits: xlen.bits, type: "code_ptr", .programCounter)]
     }
 
     private var floatFeature: RegisterFeature {

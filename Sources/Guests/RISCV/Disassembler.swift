@@ -17,38 +17,39 @@ enum RegisterNames {
     static let csr: [UInt32: String] = [
         0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0x008: "vstart", 0x009: "vxsat", 0x00a: "vxrm", 0x00f: "vcsr", 0xc20: "vl",
         0xc21: "vtype", 0xc22: "vlenb", 0x015: "seed", 0x017: "jvt", 0xc00: "cycle", 0xc01: "time", 0xc02: "instret",
+        0xc80: "cycleh", 0xc81: "timeh", 0xc82: "instreth",
     ]
 }
 
-extension RISCV64 {
+extension RISCVGuest {
     /// The text and length of the instruction at `pc`: `.word` or `.short` for what this CPU does not know, length 0 if
     /// the window is too short.
     public func disassemble(_ window: CodeWindow, at pc: UInt64) -> (text: String, length: Int) {
-        guard let (bits, length) = RISCV64.fetch(window) else { return ("", 0) }
+        guard let (bits, length) = RISCVGuest.fetch(window) else { return ("", 0) }
         guard let pattern = tree.find(bits) else {
             return ((length == 2 ? ".short 0x" : ".word 0x") + String(bits, radix: 16), Int(length))
         }
-        return (Disassembler.text(pattern.pointee, Instruction(bits), at: pc), Int(length))
+        return (Disassembler.text(pattern.pointee, Instruction(bits), at: pc, xlen), Int(length))
     }
 }
 
 enum Disassembler {
     /// The assembler text of `pattern` with the operands of `instruction`.
-    static func text(_ pattern: Pattern, _ instruction: Instruction, at pc: UInt64) -> String {
+    static func text(_ pattern: Pattern, _ instruction: Instruction, at pc: UInt64, _ xlen: XLEN) -> String {
         let syntax = pattern.syntax.description
         let parts = syntax.split(separator: " ", maxSplits: 1)
         guard let first = parts.first else { return "" }
         var mnemonic = String(first)
         if let open = first.firstIndex(of: "{"), let close = first.firstIndex(of: "}"),
            let named = Operand.byName[String(first[first.index(after: open) ..< close])] {
-            mnemonic = first[..<open] + operand(named, instruction, at: pc) + first[first.index(after: close)...]
+            mnemonic = first[..<open] + operand(named, instruction, at: pc, xlen) + first[first.index(after: close)...]
         }
         guard parts.count == 2 else { return mnemonic }
         var text = mnemonic + " ", name = ""
         for character in parts[1] + ")" {
             switch character {
             case ",", "(", ")":
-                text += Operand.byName[name].map { operand($0, instruction, at: pc) } ?? name
+                text += Operand.byName[name].map { operand($0, instruction, at: pc, xlen) } ?? name
                 text.append(character)
                 name = ""
             case " ": break
@@ -74,7 +75,7 @@ enum Disassembler {
         return "e\(8 &<< (value &>> 3 & 7)),\(lengths[Int(value & 7)]),\(value & 0x40 != 0 ? "ta" : "tu"),\(value & 0x80 != 0 ? "ma" : "mu")"
     }
 
-    private static func operand(_ operand: Operand, _ instruction: Instruction, at pc: UInt64) -> String {
+    private static func operand(_ operand: Operand, _ instruction: Instruction, at pc: UInt64, _ xlen: XLEN) -> String {
         func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
         func accesses(_ bits: Int64) -> String {
             bits == 0 ? "unknown" : zip("iorw", [8, 4, 2, 1]).filter { bits & $0.1 != 0 }.map { String($0.0) }.joined()
@@ -86,7 +87,7 @@ enum Disassembler {
         case .vectorRegister: return "v\(value & 31)"
         case .immediate: return String(value)
         case .hexadecimal: return hex(UInt64(bitPattern: value))
-        case .target: return hex(pc &+ UInt64(bitPattern: value))
+        case .target: return hex((pc &+ UInt64(bitPattern: value)) & xlen.mask)
         case .special: break
         }
         switch operand {
@@ -96,8 +97,8 @@ enum Disassembler {
         case .aqrl: return ["", ".rl", ".aq", ".aqrl"][Int(value & 3)]
         case .mopR, .mopRR, .mopC, .index: return String(value)
         case .registerList: return RegisterList(instruction).text
-        case .pushSize: return String(-RegisterList(instruction).adjustment(instruction))
-        case .popSize: return String(RegisterList(instruction).adjustment(instruction))
+        case .pushSize: return String(-RegisterList(instruction).adjustment(instruction, xlen))
+        case .popSize: return String(RegisterList(instruction).adjustment(instruction, xlen))
         case .vm: return value == 0 ? "v0.t" : ""
         case .seg: return value == 0 ? "" : "seg\(value &+ 1)"
         case .vtype11, .vtype10: return vectorType(value)

@@ -96,9 +96,10 @@ extension Emit {
 
     // MARK: control and status
 
-    /// Makes `frm` (an i64 of three bits) the dynamic rounding mode and ends the trace, for code is translated for one mode.
+    /// Makes `frm` (three bits) the dynamic rounding mode and ends the trace, for code is translated for one mode.
     mutating func setControl(_ frm: Value) {
-        setContext(context & ~7 == 0 ? frm : frm | constant(context & ~7))
+        let wide = xlen == .rv64 ? frm : frm.zeroExtended()
+        setContext(context & ~7 == 0 ? wide : wide | constant64(context & ~7))
         // The host's unit knows five modes; an invalid one has no instruction that could use it.
         let valid = select(frm.isLessUnsigned(than: constant(5 as UInt64)), frm, constant(0 as UInt64))
         builder.put(StateHeader.floatRounding, valid.low32)

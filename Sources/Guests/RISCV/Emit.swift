@@ -3,9 +3,10 @@
 import IR
 import Translation
 
-/// Where the riscv64 registers stand in the state block.
+/// Where the registers stand in the state block.
 public enum RISCVState {
-    /// The slot of integer register `number`; that of x0 exists and is never read.
+    /// The slot of integer register `number`, 64 bits wide; that of x0 exists and is never read. On RV32 the upper half is
+    /// zero, and whoever writes the slot keeps it so.
     @inline(__always)
     public static func integer(_ number: Int) -> Int32 { Int32(truncatingIfNeeded: -128 &+ 8 &* (number & 31)) }
     /// The slot of floating-point register `number`.
@@ -30,6 +31,9 @@ struct Emit {
     /// What the CPU has, for instructions whose operands name something that it may lack.
     let extensions: Extensions
     let vectorConfiguration: VectorConfiguration
+    let xlen: XLEN
+    /// The code of a machine, with privilege modes.
+    var isMachine = false
     var flow = Flow.next
     /// The rounding direction of an instruction with an `rm` operand.
     var rounding = Rounding.nearestEven
@@ -38,7 +42,8 @@ struct Emit {
     init(_ builder: Builder, pc: UInt64, length: UInt8, context: UInt64, extensions: Extensions, vectors: VectorConfiguration) {
         self.builder = builder
         self.pc = pc
-        self.next = pc &+ UInt64(length)
+        xlen = extensions.xlen
+        self.next = (pc &+ UInt64(length)) & xlen.mask
         self.context = context
         self.extensions = extensions
         vectorConfiguration = vectors
@@ -46,21 +51,36 @@ struct Emit {
 
     // MARK: registers
 
-    /// An integer register: x0 reads as 0 and drops what is written.
+    /// An integer register, XLEN bits wide: x0 reads as 0 and drops what is written. Of a wider value the low bits are put.
     subscript(register: Register) -> Value {
         @inline(__always) get {
-            register.number == 0 ? builder.constant(UInt64(0)) : builder.get(RISCVState.integer(Int(register.number)))
+            register.number == 0 ? constant(0 as UInt64) : builder.get(RISCVState.integer(Int(register.number)), xlen.type)
         }
         @inline(__always) nonmutating set {
-            if register.number != 0 { builder.put(RISCVState.integer(Int(register.number)), newValue) }
+            guard register.number != 0 else { return }
+            builder.put(RISCVState.integer(Int(register.number)), newValue.type == xlen.type ? newValue : builder.narrowed(newValue))
         }
     }
 
-    /// A 64-bit constant.
-    @inline(__always) func constant(_ value: Int64) -> Value { builder.constant(value) }
-    @inline(__always) func constant(_ value: UInt64) -> Value { builder.constant(value) }
-    /// A 32-bit constant.
+    /// A register as 64 bits, zero-extended: an address, a length, an argument of the runtime.
+    func zeroExtended(_ register: Register) -> Value {
+        let value = self[register]
+        return xlen == .rv64 ? value : value.zeroExtended()
+    }
+    /// A register as 64 bits, sign-extended: a stride, a scalar of vectors.
+    func signExtended(_ register: Register) -> Value {
+        let value = self[register]
+        return xlen == .rv64 ? value : value.signExtended()
+    }
+
+    /// A constant of XLEN bits.
+    @inline(__always) func constant(_ value: Int64) -> Value { builder.constant(UInt64(bitPattern: value), xlen.type) }
+    @inline(__always) func constant(_ value: UInt64) -> Value { builder.constant(value, xlen.type) }
+    /// Constants of 64 and 32 bits on every machine.
+    @inline(__always) func constant64(_ value: UInt64) -> Value { builder.constant(value) }
     @inline(__always) func constant32(_ value: UInt64) -> Value { builder.constant(value, .i32) }
+    /// An address as XLEN bits hold it.
+    @inline(__always) func address(_ value: UInt64) -> UInt64 { value & xlen.mask }
 
     func select(_ condition: Value, _ whenTrue: Value, _ whenFalse: Value) -> Value {
         builder.select(condition, whenTrue, whenFalse)
@@ -76,7 +96,8 @@ struct Emit {
 
     /// The low word of `value`, sign-extended to XLEN: the result of every word instruction.
     @inline(__always) func word(_ value: Value) -> Value {
-        (value.type == .i32 ? value : value.low32).signExtended()
+        let low = value.low32
+        return xlen == .rv32 ? low : low.signExtended()
     }
 
     // MARK: memory
@@ -94,7 +115,7 @@ struct Emit {
 
     /// A conditional branch; one whose outcome is known becomes a jump or nothing.
     mutating func branch(_ condition: Condition, _ a: Register, _ b: Register, _ offset: Int64) {
-        let target = pc &+ UInt64(bitPattern: offset)
+        let target = address(pc &+ UInt64(bitPattern: offset))
         if a == b {
             if condition.holds(0, 0, .i64) { flow = .jump(target) }
         } else {
@@ -104,10 +125,10 @@ struct Emit {
 
     /// `jal`: a call if it links into a return-address register.
     mutating func jump(link: Register, _ offset: Int64) {
-        let target = pc &+ UInt64(bitPattern: offset)
+        let target = address(pc &+ UInt64(bitPattern: offset))
         self[link] = constant(next)
         if link.isLink {
-            builder.call(target, returningTo: next)
+            builder.call(target, returningTo: next, xlen.type)
             flow = .end
         } else {
             flow = .jump(target)

@@ -35,29 +35,34 @@ package struct CatalogueEntry: Sendable {
 }
 
 package enum InstructionCatalogue {
-    /// CPUs that have all instructions between them: some share their encodings with others.
+    /// CPUs that have all instructions of a width between them: some share their encodings with others.
     package static let models = ["max", "max,c=off,zcmp=on,zcmt=on"]
 
     /// The first of `models` that has `entry`.
-    package static func model(for entry: CatalogueEntry) -> String {
-        models.first { name in (try? CPUModel(parsing: name)).map { entry.isEnabled(by: $0.extensions) } ?? false } ?? "max"
+    package static func model(for entry: CatalogueEntry, _ xlen: XLEN = .rv64) -> String {
+        models.first { name in (try? CPUModel(parsing: name, xlen: xlen)).map { entry.isEnabled(by: $0.extensions) } ?? false } ?? "max"
     }
 
-    /// Every instruction, chapter by chapter.
-    package static let entries: [CatalogueEntry] = Pattern.all.enumerated().flatMap { chapter, table in
-        table.map { pattern in
-            let syntax = pattern.syntax.description
-            let names = syntax.split { " ,(){}".contains($0) }.map(String.init)
-            return CatalogueEntry(
-                syntax: syntax, mnemonic: pattern.mnemonic, mask: pattern.mask, match: pattern.match, nonzero: pattern.nonzero,
-                ignored: pattern.ignored, length: Int(pattern.length), extensions: pattern.extensions, alternative: pattern.alternative,
-                operands: names.compactMap { Operand.byName[$0] }, chapter: chapter)
-        }
+    /// Every instruction of RV64, chapter by chapter.
+    package static let entries = entries(.rv64)
+
+    /// Every instruction of one width, chapter by chapter.
+    package static func entries(_ xlen: XLEN) -> [CatalogueEntry] {
+        Pattern.all.enumerated().flatMap { chapter, table in table.filter { $0.exists(on: xlen) }.map { catalogued($0.narrowed(to: xlen), chapter) } }
+    }
+
+    private static func catalogued(_ pattern: Pattern, _ chapter: Int) -> CatalogueEntry {
+        let syntax = pattern.syntax.description
+        let names = syntax.split { " ,(){}".contains($0) }.map(String.init)
+        return CatalogueEntry(
+            syntax: syntax, mnemonic: pattern.mnemonic, mask: pattern.mask, match: pattern.match, nonzero: pattern.nonzero,
+            ignored: pattern.ignored, length: Int(pattern.length), extensions: pattern.extensions, alternative: pattern.alternative,
+            operands: names.compactMap { Operand.byName[$0] }, chapter: chapter)
     }
 
     /// Pairs of instructions of which some encoding is both, with neither the special case of the other: there must be none.
-    package static func overlaps() -> [(String, String)] {
-        let all = entries
+    package static func overlaps(_ xlen: XLEN = .rv64) -> [(String, String)] {
+        let all = entries(xlen)
         var found: [(String, String)] = []
         for (index, a) in all.enumerated() {
             for b in all[(index + 1)...] where a.length == b.length && (a.match ^ b.match) & a.mask & b.mask == 0 {
@@ -69,13 +74,13 @@ package enum InstructionCatalogue {
     }
 }
 
-extension RISCV64 {
+extension RISCVGuest {
     /// The mnemonic of the table entry that `bits` decodes to on this CPU.
     package func mnemonic(of bits: UInt32) -> String? { tree.find(bits)?.pointee.mnemonic }
     /// The syntax of that entry.
     package func syntax(of bits: UInt32) -> String? { tree.find(bits)?.pointee.syntax.description }
     /// The text of an encoding at `pc`.
     package func text(of bits: UInt32, at pc: UInt64) -> String? {
-        tree.find(bits).map { Disassembler.text($0.pointee, Instruction(bits), at: pc) }
+        tree.find(bits).map { Disassembler.text($0.pointee, Instruction(bits), at: pc, xlen) }
     }
 }

@@ -2,12 +2,12 @@
 
 import Translation
 
-extension RISCV64 {
+extension RISCVGuest {
     public func describeState(of vcpu: VCPU) -> String {
         func leading(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
         func hex(_ value: UInt64) -> String {
-            let digits = String(value, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
+            let digits = String(value & xlen.mask, radix: 16)
+            return String(repeating: "0", count: xlen.bytes * 2 - digits.count) + digits
         }
         var text = " pc       " + hex(vcpu.pc) + "\n"
         for number in 0 ..< 32 {

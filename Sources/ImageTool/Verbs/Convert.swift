@@ -114,6 +114,9 @@ enum ConvertVerb: Verb {
         if arguments.has("compress"), !(image.format is any CompressingFormat.Type) {
             throw ToolFailure("Compression not supported for this file format")
         }
+        if arguments.has("compress"), image.options.has("encrypt.format") {
+            throw ToolFailure("Compression and encryption not supported at the same time")
+        }
         do throws(BlockError) { if !image.options.has("size") { try image.options.set("size", String(try total(sources))) } } catch { throw ToolFailure(error) }
         try image.back(by: arguments.value("backing"), format: arguments.value("backing-format"), name)
         try image.inspectBacking(name, graph, unsafe: false)

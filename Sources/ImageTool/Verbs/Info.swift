@@ -82,7 +82,8 @@ struct NodeInformation {
         if let backing { add("backing-filename", .text(backing.name)) }
         if details?.isEncrypted == true { add("encrypted", .flag(true)) }
         // Not of formats that tell nothing about themselves; raw has what its file has.
-        if details != nil || node.image == nil || node.image is any TransparentImage { add("dirty-flag", .flag(details?.isDirty ?? false)) }
+        let file = node.image is any TransparentImage ? node.child("file") : node.image == nil ? node : nil
+        if details != nil || file?.storage is any DescribedStorage { add("dirty-flag", .flag(details?.isDirty ?? false)) }
         return .object(members)
     }
 

@@ -1,25 +1,74 @@
 // The address translation of one vCPU in a machine: where helpers of the guest and the back ends reach guest memory.
+//
+// What a page-table walk found is kept in the tables of `SoftTLB`, which translated code probes by itself; everything else
+// comes here. It leaves out nothing of an access: RAM, devices, bus errors, accesses across pages, watched pages.
 
 import CHost
 import Core
 import IR
 
-/// What a vCPU of a machine has beside its state block. Used by the vCPU's own thread, but for `requestFlush`.
-public final class SoftMMU {
+/// Host memory for one access, or why there is none.
+public enum HostAccess {
+    /// The first byte. All bytes of the access are there.
+    case memory(UnsafeMutableRawPointer)
+    /// A device, read-only memory, nothing at all, or an access across pages: `load` and `store` do those.
+    case other
+    /// The exception is recorded.
+    case fault
+}
+
+/// A page of guest code as a vCPU sees it.
+public struct FetchPage {
+    public let block: RAMBlock
+    /// The number of the page among all of the process.
+    public let number: UInt64
+    /// The virtual address of its first byte.
+    public let virtual: UInt64
+    /// Its first byte.
+    public let host: UnsafeMutableRawPointer
+    /// How many bytes from the address asked for on may be fetched, if it is not whole.
+    public let readable: Int
+    /// Whether the whole page may be fetched from, until the next flush.
+    public let isWhole: Bool
+}
+
+/// What a vCPU of a machine has beside its state block. Used by the vCPU's own thread, but for what says otherwise.
+public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     public unowned let vcpu: VCPU
     public let guest: any SystemGuest
     public let memory: AddressSpace
+    private let addressMask: UInt64
+    private let tables: SoftTLBMemory
+    private var code = FetchCache()
+    /// Memory that entries may lead to.
+    private var blocks: [RAMBlock] = []
+    private var large = [LargePages](repeating: LargePages(), count: SoftTLB.indexCount)
+    private let flushWish: UnsafeMutablePointer<UInt8>
+    /// Where the last `host` gave memory for a store from which code was translated: the storer calls `didStore`.
+    public private(set) var watched: MemorySpan?
+    /// Makes the vCPU leave translated code soon, for `requestFlush`. Set before it runs.
+    public var kick: (@Sendable () -> Void)?
 
+    /// - Parameter vcpu: made by an engine for machines.
     public init(vcpu: VCPU, guest: any SystemGuest, memory: AddressSpace) {
         self.vcpu = vcpu
         self.guest = guest
         self.memory = memory
+        addressMask = vcpu.layout.addressMask
+        tables = SoftTLBMemory(vcpu.state)
+        flushWish = .allocate(capacity: 1)
+        flushWish.initialize(to: 0)
         vcpu[UInt64.self, StateHeader.softMMU] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
+        memory.observe(self)
     }
 
-    deinit { vcpu[UInt64.self, StateHeader.softMMU] = 0 }
+    deinit {
+        tables.deallocate()
+        flushWish.deallocate()
+    }
 
     /// The MMU of the vCPU with state pointer `state`: how a helper finds its machine. Nil in user mode.
+    @inline(__always)
     public static func of(_ state: UnsafeMutableRawPointer) -> SoftMMU? {
         let bits = state.load(fromByteOffset: Int(StateHeader.softMMU), as: UInt64.self)
         guard let pointer = UnsafeRawPointer(bitPattern: UInt(bits)) else { return nil }
@@ -29,22 +78,135 @@ public final class SoftMMU {
     // MARK: forgetting translations
 
     /// Forgets all translations (of the given MMU indices, one bit each).
-    public func flush(indices: UInt16 = .max) {}
+    public func flush(indices: UInt16 = .max) {
+        for index in 0 ..< SoftTLB.indexCount where indices &>> UInt16(index) & 1 != 0 {
+            tables.clear(index)
+            large[index] = LargePages()
+        }
+        code.removeAll()
+        tables.clearFetch()
+        if indices == .max { blocks.removeAll() }
+    }
 
-    /// Forgets the translations of the page of `address`.
-    public func flush(page address: UInt64, indices: UInt16 = .max) {}
+    /// Forgets the translations of the page of `address`, and of the large page that it lies in.
+    public func flush(page address: UInt64, indices: UInt16 = .max) {
+        for index in 0 ..< SoftTLB.indexCount where indices &>> UInt16(index) & 1 != 0 {
+            guard !large[index].contains(address) else {
+                flush(indices: 1 &<< UInt16(index))
+                continue
+            }
+            tables.remove(address, .load, index)
+            tables.remove(address, .store, index)
+        }
+        code.remove(address)
+        vcpu[UInt32.self, SoftTLB.fetchSlot(address)] = 0
+    }
+
+    /// Has everything forgotten before the vCPU's next instruction boundary that it leaves at. Called by any thread.
+    public func requestFlush() {
+        _ = apus_atomic_or_u8(flushWish, 1)
+        kick?()
+    }
+
+    /// Does what `requestFlush` asked for.
+    public func applyRequests() { if apus_atomic_load_u8(flushWish) != 0, apus_atomic_and_u8(flushWish, 0) != 0 { flush() } }
+
+    public func addressSpaceChanged() { requestFlush() }
+
+    /// Has stores to the page at `host` (nil: to all pages) come by `host(_:_:bytes:mmuIndex:)`, which looks at its
+    /// `PageFlags`, set before this is called. Called by any thread.
+    public func forgetStores(to host: UnsafeMutableRawPointer?) { tables.forgetStores(to: host) }
+
+    // MARK: host memory
+
+    /// Host memory for an access of `bytes` bytes at virtual `address`, if it is RAM. For a store, whoever watches the page
+    /// has been told.
+    public func host(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int) -> HostAccess {
+        if watched != nil { watched = nil }
+        if let known = tables.find(address, kind, bytes, mmuIndex) { return .memory(known) }
+        let inside = address & (RAMBlock.pageBytes &- 1)
+        guard inside &+ UInt64(truncatingIfNeeded: bytes) <= RAMBlock.pageBytes else { return .other }
+        guard let page = guest.translate(address, kind, bytes: bytes, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return .fault }
+        guard let span = memory.memory(at: page.physical), span.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
+        if kind == .store, span.isReadOnly { return .other }
+        let number = span.offset &>> RAMBlock.pageBits
+        var isWatched = false
+        if !span.block.flags(ofPage: number).isDisjoint(with: .watched) {
+            if kind == .store {
+                let range = span.offset ..< span.offset &+ UInt64(truncatingIfNeeded: bytes)
+                if span.block.codeWatcher?.hasCode(in: span.block, range) == true { watched = span }
+                span.block.willWrite(span.offset, UInt64(truncatingIfNeeded: bytes))
+            }
+            isWatched = !span.block.flags(ofPage: number).isDisjoint(with: .watched)
+        }
+        guard page.size >= RAMBlock.pageBytes, span.offset >= inside, span.count >= RAMBlock.pageBytes &- inside else {
+            return .memory(span.host)
+        }
+        if page.size > RAMBlock.pageBytes { large[mmuIndex & 15].add(address, page.size) }
+        keep(span.block)
+        if kind == .load || page.rights.contains(.load) { tables.insert(address, span.host, .load, mmuIndex) }
+        if !isWatched, !span.isReadOnly, kind == .store || page.rights.contains(.store) {
+            tables.insert(address, span.host, .store, mmuIndex)
+            // Whoever begins to watch the page sets its flag first, then takes entries away: one of both sees the other.
+            apus_full_fence()
+            if !span.block.flags(ofPage: number).isDisjoint(with: .watched) { tables.remove(address, .store, mmuIndex) }
+        }
+        return .memory(span.host)
+    }
+
+    /// The store that `watched` was left by is done: what was translated from its bytes meanwhile is stale.
+    public func didStore(bytes: Int) {
+        guard let span = watched else { return }
+        watched = nil
+        span.block.willWrite(span.offset, UInt64(truncatingIfNeeded: bytes))
+    }
+
+    private func keep(_ block: RAMBlock) {
+        for known in blocks where known === block { return }
+        blocks.append(block)
+    }
+
+    /// The page of code at `address`; nil if it cannot be fetched from: the exception is recorded.
+    public func fetchPage(_ address: UInt64, mmuIndex: Int) -> FetchPage? {
+        if let known = code.find(address, mmuIndex) { return known }
+        let inside = address & (RAMBlock.pageBytes &- 1)
+        guard let page = guest.translate(address, .fetch, bytes: guest.minimumInstructionLength, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return nil }
+        guard let span = memory.memory(at: page.physical) else {
+            guest.recordBusError(address, .fetch, mmuIndex: mmuIndex, of: vcpu)
+            return nil
+        }
+        let isWhole = page.size >= RAMBlock.pageBytes && span.offset >= inside && span.count >= RAMBlock.pageBytes &- inside
+        let rest = min(RAMBlock.pageBytes &- inside, span.count)
+        let readable = page.size >= RAMBlock.pageBytes ? rest : min(rest, page.size &- (page.physical & (page.size &- 1)))
+        let result = FetchPage(block: span.block, number: span.block.firstPage &+ span.offset &>> RAMBlock.pageBits,
+                               virtual: address &- inside, host: span.host - Int(inside), readable: Int(truncatingIfNeeded: readable), isWhole: isWhole)
+        guard isWhole else { return result }
+        if page.size > RAMBlock.pageBytes { large[mmuIndex & 15].add(address, page.size) }
+        code.insert(result, mmuIndex)
+        return result
+    }
 
     // MARK: accesses of helpers
+
+    /// The MMU index of data accesses by the code that runs.
+    public var dataIndex: Int { guest.dataIndex(context: vcpu.context) }
 
     /// Loads `bytes` (1, 2, 4, 8) at virtual `address`, little-endian, zero-extended.
     /// - Returns: nil if it faulted: the exception is recorded, and the helper returns `ExitReason.memoryFault` plus 1
     ///   (effect `mayExit`).
     public func load(_ address: UInt64, bytes: Int, mmuIndex: Int, kind: AccessKind = .load) -> UInt64? {
-        let first = min(UInt64(bytes), RAMBlock.pageBytes - address & (RAMBlock.pageBytes - 1))
-        guard first == UInt64(bytes) else {
+        if kind == .load {
+            switch host(address, .load, bytes: bytes, mmuIndex: mmuIndex) {
+            case .memory(let host): return Self.load(host, bytes)
+            case .fault: return nil
+            case .other: break
+            }
+        }
+        let inside = address & (RAMBlock.pageBytes - 1)
+        guard inside &+ UInt64(bytes) <= RAMBlock.pageBytes else {
             var value: UInt64 = 0
             for index in 0 ..< UInt64(bytes) {
-                guard let byte = load(address &+ index, bytes: 1, mmuIndex: mmuIndex, kind: kind) else { return nil }
+                guard let byte = load((address &+ index) & addressMask, bytes: 1, mmuIndex: mmuIndex, kind: kind) else { return nil }
                 value |= byte &<< (index * 8)
             }
             return value
@@ -54,19 +216,28 @@ public final class SoftMMU {
             guest.recordBusError(address, kind, mmuIndex: mmuIndex, of: vcpu)
             return nil
         }
-        return value
+        // A device may answer with more than was asked for.
+        return bytes >= 8 ? value : value & (1 &<< UInt64(bytes &* 8) &- 1)
     }
 
     /// Stores the low `bytes` (1, 2, 4, 8) of `value` at virtual `address`. - Returns: false if it faulted.
     public func store(_ address: UInt64, _ value: UInt64, bytes: Int, mmuIndex: Int) -> Bool {
-        let first = min(UInt64(bytes), RAMBlock.pageBytes - address & (RAMBlock.pageBytes - 1))
-        guard first == UInt64(bytes) else {
+        switch host(address, .store, bytes: bytes, mmuIndex: mmuIndex) {
+        case .memory(let host):
+            Self.store(host, value, bytes)
+            if watched != nil { didStore(bytes: bytes) }
+            return true
+        case .fault: return false
+        case .other: break
+        }
+        let inside = address & (RAMBlock.pageBytes - 1)
+        guard inside &+ UInt64(bytes) <= RAMBlock.pageBytes else {
             // Both pages must be there before anything is stored.
-            for end in [address, address &+ UInt64(bytes - 1)] {
+            for end in [address, (address &+ UInt64(bytes - 1)) & addressMask & ~(RAMBlock.pageBytes - 1)] {
                 guard guest.translate(end, .store, bytes: 1, mmuIndex: mmuIndex, of: vcpu, memory: memory) != nil else { return false }
             }
             for index in 0 ..< UInt64(bytes) {
-                guard store(address &+ index, value &>> (index * 8), bytes: 1, mmuIndex: mmuIndex) else { return false }
+                guard store((address &+ index) & addressMask, value &>> (index * 8), bytes: 1, mmuIndex: mmuIndex) else { return false }
             }
             return true
         }
@@ -77,4 +248,88 @@ public final class SoftMMU {
         }
         return true
     }
+
+    /// Replaces the 16 aligned bytes at virtual `address` by two words, low first, if they equal `expected`, which becomes the
+    /// old value; in one atomic step. - Returns: false if it faulted.
+    public func compareAndSwap16(_ address: UInt64, _ expected: inout (UInt64, UInt64), _ low: UInt64, _ high: UInt64, mmuIndex: Int) -> Bool {
+        switch host(address, .store, bytes: 16, mmuIndex: mmuIndex) {
+        case .fault: return false
+        case .other:
+            // What is not memory has no such access.
+            guest.recordBusError(address, .store, mmuIndex: mmuIndex, of: vcpu)
+            return false
+        case .memory(let host):
+            let failed = withUnsafeMutableBytes(of: &expected) { pair in
+                apus_guarded_cas16(host, pair.baseAddress?.assumingMemoryBound(to: UInt64.self), low, high)
+            }
+            if watched != nil { didStore(bytes: 16) }
+            return failed == 0
+        }
+    }
+
+    private static func load(_ host: UnsafeMutableRawPointer, _ bytes: Int) -> UInt64 {
+        switch bytes {
+        case 1: UInt64(host.load(as: UInt8.self))
+        case 2: UInt64(UInt16(littleEndian: host.loadUnaligned(as: UInt16.self)))
+        case 4: UInt64(UInt32(littleEndian: host.loadUnaligned(as: UInt32.self)))
+        default: UInt64(littleEndian: host.loadUnaligned(as: UInt64.self))
+        }
+    }
+
+    private static func store(_ host: UnsafeMutableRawPointer, _ value: UInt64, _ bytes: Int) {
+        switch bytes {
+        case 1: host.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+        case 2: host.storeBytes(of: UInt16(truncatingIfNeeded: value).littleEndian, as: UInt16.self)
+        case 4: host.storeBytes(of: UInt32(truncatingIfNeeded: value).littleEndian, as: UInt32.self)
+        default: host.storeBytes(of: value.littleEndian, as: UInt64.self)
+        }
+    }
+}
+
+/// The stretch of addresses in which large pages lie whose 4 KiB pieces are remembered one by one.
+private struct LargePages {
+    private var base: UInt64 = 0
+    private var mask: UInt64 = 0
+    private var isEmpty = true
+
+    func contains(_ address: UInt64) -> Bool { !isEmpty && address & mask == base }
+
+    mutating func add(_ address: UInt64, _ size: UInt64) {
+        var wider = ~(size &- 1)
+        if !isEmpty {
+            wider &= mask
+            while (base ^ address) & wider != 0 { wider &<<= 1 }
+        }
+        isEmpty = false
+        mask = wider
+        base = address & wider
+    }
+}
+
+/// The pages of code that a vCPU has met since the last flush.
+private struct FetchCache {
+    private static let count = 256
+    private var pages = [FetchPage?](repeating: nil, count: Self.count)
+    private var indices = [Int](repeating: 0, count: Self.count)
+    private var generations = [UInt64](repeating: 0, count: Self.count)
+    private var generation: UInt64 = 1
+
+    private static func slot(_ address: UInt64) -> Int { Int(truncatingIfNeeded: (address &>> RAMBlock.pageBits) & UInt64(count &- 1)) }
+
+    func find(_ address: UInt64, _ index: Int) -> FetchPage? {
+        let slot = Self.slot(address)
+        guard generations[slot] == generation, indices[slot] == index, let page = pages[slot],
+              page.virtual == address & ~(RAMBlock.pageBytes &- 1) else { return nil }
+        return page
+    }
+
+    mutating func insert(_ page: FetchPage, _ index: Int) {
+        let slot = Self.slot(page.virtual)
+        pages[slot] = page
+        indices[slot] = index
+        generations[slot] = generation
+    }
+
+    mutating func remove(_ address: UInt64) { generations[Self.slot(address)] = 0 }
+    mutating func removeAll() { generation &+= 1 }
 }

@@ -46,6 +46,9 @@ public protocol SystemGuest: Guest {
     /// The MMU index of instruction fetches in translation context `context`.
     func fetchIndex(context: UInt64) -> Int
 
+    /// The MMU index with which helpers of the guest access data in translation context `context`.
+    func dataIndex(context: UInt64) -> Int
+
     /// Walks the page tables for an access of `bytes` bytes at `address`, all on one page, and updates them as the
     /// architecture says.
     /// - Returns: nil if the access is not allowed; then the guest has recorded the exception in `vcpu` (its address in
@@ -68,4 +71,9 @@ public protocol SystemGuest: Guest {
 
     /// Puts `vcpu` into its state after a reset.
     func reset(_ vcpu: VCPU)
+}
+
+extension SystemGuest {
+    /// For guests whose code and data have one index.
+    public func dataIndex(context: UInt64) -> Int { fetchIndex(context: context) }
 }

@@ -11,12 +11,12 @@ public struct CoreRegisters: Sendable {
     public var others: [(type: UInt32, contents: [UInt8])] = []
 }
 
-extension RISCV64LinuxABI {
+extension RISCVLinuxABI {
     /// pc, x1 to x31; f0 to f31, fcsr (`asm/ptrace.h`).
     public func coreRegisters(of vcpu: VCPU) -> CoreRegisters {
         var general = ByteWriter(), float = ByteWriter()
-        general.u64(vcpu.pc)
-        for number in 1 ..< 32 { general.u64(vcpu[x: number]) }
+        general.append(vcpu.pc, size: xlen.bytes)
+        for number in 1 ..< 32 { general.append(vcpu[x: number], size: xlen.bytes) }
         for number in 0 ..< 32 { float.u64(vcpu[UInt64.self, RISCVState.float(number)]) }
         float.u64(UInt64(RISCVState.floatControl(of: vcpu)))
         var registers = CoreRegisters(general: general.bytes, float: float.bytes)
@@ -28,9 +28,9 @@ extension RISCV64LinuxABI {
     private func vectorNote(of vcpu: VCPU) -> [UInt8] {
         var out = ByteWriter()
         for slot in [RISCVState.vectorStart, RISCVState.vectorLength, RISCVState.vectorType, RISCVState.vectorControl] {
-            out.u64(vcpu[UInt64.self, slot])
+            out.append(RISCVState.control(slot, of: vcpu, xlen), size: xlen.bytes)
         }
-        out.u64(UInt64(vectorBytes))
+        out.append(UInt64(vectorBytes), size: xlen.bytes)
         for number in 0 ..< 32 { out.append(Array(RISCVState.vectorRegister(number, of: vcpu, bytes: vectorBytes))) }
         return out.bytes
     }

@@ -1,5 +1,5 @@
-/// System call numbers of Linux's generic table (`include/uapi/asm-generic/unistd.h`, 64-bit words, Linux 6.18), which
-/// every architecture since 2011 shares. Numbers 244 to 259 belong to each architecture itself.
+/// System call numbers of Linux's generic table (`include/uapi/asm-generic/unistd.h`, Linux 6.18), which every architecture
+/// since 2011 shares; that of 32-bit words is given for architectures without 32-bit times. Numbers 244 to 259 belong to each architecture itself.
 package enum GenericSystemCalls {
     /// Number to name, with an architecture's own calls added.
     package static func numbers(adding own: [Int: String]) -> [Int: String] {
@@ -14,6 +14,30 @@ package enum GenericSystemCalls {
         }
         return table
     }
+
+    /// The same of 32-bit words: offsets of 64 bits have calls of other names, and so has 64-bit time, the only one there is.
+    package static func narrowNumbers(adding own: [Int: String]) -> [Int: String] {
+        var table = numbers(adding: own)
+        for number in withoutNarrow { table[number] = nil }
+        for (number, name) in narrow { table[number] = name }
+        return table
+    }
+
+    /// Times, limits and file states of 32 bits.
+    private static let withoutNarrow = [
+        4, 72, 73, 79, 80, 86, 87, 88, 98, 101, 108, 110, 112, 113, 114, 115, 127, 137, 163, 164, 169, 170, 171, 182, 183, 192, 243,
+        260, 266, 292,
+    ]
+
+    private static let narrow: [(Int, String)] = [
+        (25, "fcntl64"), (43, "statfs64"), (44, "fstatfs64"), (45, "truncate64"), (46, "ftruncate64"), (62, "llseek"), (71, "sendfile64"),
+        (222, "mmap2"), (223, "fadvise64_64"), (403, "clock_gettime64"), (404, "clock_settime64"), (405, "clock_adjtime64"),
+        (406, "clock_getres_time64"), (407, "clock_nanosleep_time64"), (408, "timer_gettime64"), (409, "timer_settime64"),
+        (410, "timerfd_gettime64"), (411, "timerfd_settime64"), (412, "utimensat_time64"), (413, "pselect6_time64"),
+        (414, "ppoll_time64"), (416, "io_pgetevents_time64"), (417, "recvmmsg_time64"), (418, "mq_timedsend_time64"),
+        (419, "mq_timedreceive_time64"), (420, "semtimedop_time64"), (421, "rt_sigtimedwait_time64"), (422, "futex_time64"),
+        (423, "sched_rr_get_interval_time64"),
+    ]
 
     /// Runs of consecutive numbers: the first, and the names.
     private static let runs: [(Int, String)] = [

@@ -179,7 +179,7 @@ struct Launch {
 
     private func mapStack(_ memory: GuestMemory, _ options: UserOptions, executable: Bool) throws(UserModeError) -> Range<UInt64> {
         let page = AddressLayout.page
-        let size = max(UInt64(max(options.stackSize, 0)) &+ page &- 1, 32 &* page) & ~(page &- 1)
+        let size = max(UInt64(max(options.stackSize ?? 0, 0)) &+ page &- 1, 32 &* page) & ~(page &- 1)
         let start = memory.layout.stackTop &- size
         let protection = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0)
         let result = size < memory.layout.stackTop ? memory.mapAnonymous(start, size, protection, kind: .stack) : -Int64(ENOMEM)

@@ -230,7 +230,7 @@ struct Execution {
     private func execute(_ path: [CChar], _ arguments: [[CChar]], _ environment: [[CChar]]) -> Errno {
         let buffers = thread.executionBuffers
         let line = buffers.vector(arguments, second: false)
-        let variables = buffers.vector(environment, second: true)
+        let variables = buffers.vector(VirtualLimits.handedDown(environment), second: true)
         process.signals.prepareExecution()
         process.tools?.finish()
         // The whole mask, the synchronous signals too, is what the new program inherits.

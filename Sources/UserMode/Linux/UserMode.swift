@@ -11,12 +11,15 @@ public enum UserMode {
     ///   - only: the name of the one guest wanted (`apus-riscv64`), or nil for whatever the program is.
     public static func run(_ options: UserOptions, program: [UInt8], arguments: [[UInt8]], guests: [UserGuest],
                            engines: [UserEngine], stepper: MakeStepper, only: String? = nil) throws(UserModeError) -> Never {
+        var options = options
+        VirtualLimits.inherit(from: &options.environment, heeded: !KernelLaunch.isSecure)
         let paths = PathTranslation(root: options.sysroot)
         var launch = try Launch(program: program, arguments: arguments, options: options, paths: paths)
         try launch.resolveScripts(paths)
         let guest = try launch.chooseGuest(guests, only: only)
         let abi = try guest.makeABI(options.cpu)
         apus_reserve_heap(4 << 20)
+        if options.stackSize == nil { options.stackSize = VirtualLimits.stackSize(wordSize: guest.model.wordSize) }
         let memory = GuestMemory(layout: try addressLayout(options, guest.model), base: options.guestBase ?? 0)
         let image = try launch.load(into: memory, abi: abi, options: options, paths: paths)
         let debugging = options.debugger != nil || options.inheritedSession != nil ? DebuggerTools() : nil
@@ -39,6 +42,7 @@ public enum UserMode {
         vcpu[UInt64.self, StateHeader.memoryBase] = memory.base
         abi.start(vcpu, entry: image.start, stack: image.stackPointer)
         setProcessName(launch.commandName)
+        KernelRecord.publish(image, memory)
         // The program's file is closed: the guest owns all descriptors.
         launch.close()
         let thread = GuestThread.main(process: process, vcpu: vcpu)
@@ -66,7 +70,7 @@ public enum UserMode {
         let limit = AddressLayout.hostLimit(), base = options.guestBase ?? 0
         guard base < limit / 2 else { throw UserModeError("-B: the host's own memory is there") }
         return AddressLayout(wordSize: model.wordSize, hostLimit: limit &- base,
-                             reserved: options.reservedVirtualMemory, stackSize: UInt64(max(options.stackSize, 0)), random: random)
+                             reserved: options.reservedVirtualMemory, stackSize: UInt64(max(options.stackSize ?? 0, 0)), random: random)
     }
 
     private static func makeEngine(_ options: UserOptions, _ guest: any Guest, _ memory: GuestMemory,

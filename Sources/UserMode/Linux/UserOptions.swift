@@ -15,7 +15,7 @@ public struct UserOptions: Sendable {
     /// The guest's environment, complete: bytes, which need not be text.
     public var environment: [[UInt8]] = []
     /// `-s`: size of the main thread's stack, bytes.
-    public var stackSize = 8 << 20
+    public var stackSize: Int?
     /// `-R`: size of the guest's address space, bytes; 0: unlimited.
     public var reservedVirtualMemory: UInt64 = 0
     /// `-B`: guest base; nil: chosen.

@@ -91,12 +91,12 @@ struct ProcText {
 
 /// A small file of the host, read whole.
 enum HostFile {
-    static func read(_ path: StaticString) -> [UInt8] {
+    static func read(_ path: StaticString, chunk size: Int = 65536) -> [UInt8] {
         let descriptor = apus_syscall(Int(SYS_openat), Int(AT_FDCWD), Int(bitPattern: path.utf8Start), Int(O_RDONLY | O_CLOEXEC), 0, 0, 0)
         guard descriptor >= 0 else { return [] }
         defer { _ = apus_syscall(Int(SYS_close), descriptor, 0, 0, 0, 0, 0) }
         var result: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
+        var chunk = [UInt8](repeating: 0, count: size)
         while true {
             let count = chunk.withUnsafeMutableBytes {
                 apus_syscall(Int(SYS_read), descriptor, Int(bitPattern: $0.baseAddress), $0.count, 0, 0, 0)

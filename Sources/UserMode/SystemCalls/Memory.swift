@@ -8,6 +8,11 @@ extension SystemCallTable {
         SystemCallDescription("mmap", [.pointer, .size, .flags(.protection), .flags(.mapping), .fd, .offset]) { call in
             .value(call.memory.mmap(call[0], call[1], call.int(2), call.int(3), call.int(4), call.long(5)))
         },
+        // The offset counts units of 4096 bytes.
+        SystemCallDescription("mmap2", [.pointer, .size, .flags(.protection), .flags(.mapping), .fd, .hex]) { call in
+            let offset = Int64(bitPattern: (call[5] & 0xffff_ffff) << 12)
+            return .value(call.memory.mmap(call[0], call[1], call.int(2), call.int(3), call.int(4), offset))
+        },
         SystemCallDescription("munmap", [.pointer, .size]) { .value($0.memory.munmap($0[0], $0[1])) },
         SystemCallDescription("mprotect", [.pointer, .size, .flags(.protection)]) { call in
             .value(call.memory.mprotect(call[0], call[1], call.int(2)))

@@ -11,7 +11,8 @@ extension SystemCallTable {
         SystemCallDescription("rt_sigpending", [.pointer, .size], SignalCalls.pending),
         SystemCallDescription("rt_sigsuspend", [.pointer, .size], SignalCalls.suspend),
         SystemCallDescription("pause", [], SignalCalls.pause),
-        SystemCallDescription("rt_sigtimedwait", [.pointer, .pointer, .pointer, .size], SignalCalls.timedWait),
+        SystemCallDescription("rt_sigtimedwait", [.pointer, .pointer, .pointer, .size]) { SignalCalls.timedWait($0, .timespec) },
+        SystemCallDescription("rt_sigtimedwait_time64", [.pointer, .pointer, .pointer, .size]) { SignalCalls.timedWait($0, .timespec64) },
         SystemCallDescription("rt_sigqueueinfo", [.pid, .signal, .pointer], SignalCalls.queueInfo),
         SystemCallDescription("rt_tgsigqueueinfo", [.pid, .pid, .signal, .pointer], SignalCalls.threadQueueInfo),
         SystemCallDescription("pidfd_send_signal", [.fd, .signal, .pointer, .hex], SignalCalls.pidfdSend),
@@ -166,14 +167,14 @@ enum SignalCalls {
         return SystemCallResult(hostCall: result)
     }
 
-    static func timedWait(_ call: SystemCall) -> SystemCallResult {
+    static func timedWait(_ call: SystemCall, _ time: StructLayout) -> SystemCallResult {
         guard call[3] == setSize else { return .error(EINVAL) }
         guard var set = call.signalSet(at: call[0]) else { return .error(EFAULT) }
         var timeout = timespec()
         if call[2] != 0 {
-            guard let words = call.words(at: call[2], 2) else { return .error(EFAULT) }
-            timeout.tv_sec = Int(truncatingIfNeeded: words[0])
-            timeout.tv_nsec = Int(truncatingIfNeeded: words[1])
+            guard withUnsafeMutableBytes(of: &timeout, { bytes in
+                bytes.baseAddress.map { call.readStructure(time, call[2], $0) } ?? false
+            }) else { return .error(EFAULT) }
         }
         let thread = call.thread
         if let (signal, info) = thread.inbox.takeSent(set) { return finishWait(call, signal, info) }

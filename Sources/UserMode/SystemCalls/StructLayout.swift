@@ -47,6 +47,9 @@ package indirect enum FieldKind: Sendable {
     case i8, u8, i16, u16, i32, u32, i64, u64
     /// Of the guest's word size.
     case long, ulong, pointer
+    /// A time of 64 bits: in one word, or in two of a 32-bit guest, which are aligned as such (the low one first, which is not
+    /// what a big-endian guest's other 64-bit numbers have; none has been built yet).
+    case time
     /// Bytes that no conversion touches but copying (names, opaque data).
     case bytes(Int)
     /// Bytes that nobody reads; zero after a conversion.
@@ -134,6 +137,7 @@ package struct ComputedLayout: Sendable, Equatable {
         case .u64: leaf(name, 8, Int(shape.int64Alignment), false, packed)
         case .long: leaf(name, word, word == 8 ? Int(shape.int64Alignment) : word, true, packed)
         case .ulong, .pointer: leaf(name, word, word == 8 ? Int(shape.int64Alignment) : word, false, packed)
+        case .time: leaf(name, 8, word == 8 ? Int(shape.int64Alignment) : word, true, packed)
         case .bytes(let count):
             leaves.append(Leaf(name: name, offset: size, size: count, signed: false, raw: true))
             size += count

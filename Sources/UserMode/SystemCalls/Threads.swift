@@ -14,7 +14,8 @@ extension SystemCallTable {
         SystemCallDescription("set_tid_address", [.pointer], ThreadCalls.setTIDAddress),
         SystemCallDescription("set_robust_list", [.pointer, .size], ThreadCalls.setRobustList),
         SystemCallDescription("get_robust_list", [.pid, .pointer, .pointer], ThreadCalls.getRobustList),
-        SystemCallDescription("futex", [.pointer, .int, .int, .pointer, .pointer, .int], ThreadCalls.futex),
+        SystemCallDescription("futex", [.pointer, .int, .int, .pointer, .pointer, .int]) { ThreadCalls.futex($0, .timespec) },
+        SystemCallDescription("futex_time64", [.pointer, .int, .int, .pointer, .pointer, .int]) { ThreadCalls.futex($0, .timespec64) },
         SystemCallDescription("futex_waitv", [.pointer, .unsigned, .hex, .pointer, .int], ThreadCalls.futexWaitVector),
         .hostUnconverted("futex_wake", 454, [.pointer, .hex, .int, .unsigned]),
         .hostUnconverted("futex_wait", 455, [.pointer, .hex, .hex, .unsigned, .structIn(.timespec64), .int], .waits),
@@ -38,10 +39,10 @@ enum ThreadCalls {
         if request.has(CloneFlags.thread) { return ThreadCreation.create(call, request) }
         if request.has(CloneFlags.signalHandlers), !request.has(CloneFlags.vm) { return .error(EINVAL) }
         if request.has(CloneFlags.vm) {
-            // A process that shares memory and runs beside its parent would need thread-local storage of the host's
-            // own C library: not supported.
-            guard request.has(CloneFlags.vfork) else { return .error(EINVAL) }
-            // See DebuggedFork.
+            let isWaitedFor = request.has(CloneFlags.vfork)
+            // A debugger has no words for two processes in one memory; see DebuggedFork for what it gets for vfork.
+            if !isWaitedFor, call.process.debugger != nil { return .error(EINVAL) }
+            if !isWaitedFor { return Vfork.beside(call, request) }
             if call.process.debugger?.isAttached ?? false { return Fork.fork(call, request.withoutSharing, isVfork: true) }
             return Vfork.vfork(call, request)
         }
@@ -71,7 +72,7 @@ enum ThreadCalls {
     /// Operations whose fourth argument is a timeout: wait, lock_pi, wait_bitset, wait_requeue_pi, lock_pi2.
     private static let timed: UInt64 = 1 << 0 | 1 << 6 | 1 << 9 | 1 << 11 | 1 << 13
 
-    static func futex(_ call: SystemCall) -> SystemCallResult {
+    static func futex(_ call: SystemCall, _ time: StructLayout) -> SystemCallResult {
         let base = call.memory.base
         if base == 0, call.model.wordSize == 8, !call.model.bigEndian {
             return SystemCallResult(hostCall: hostCall(call.thread, SYS_futex, call[0], call[1], call[2], call[3], call[4], call[5]))
@@ -81,8 +82,10 @@ enum ThreadCalls {
         guard operation < 64, timed & (1 &<< operation) != 0, call[3] != 0 else {
             return SystemCallResult(hostCall: hostCall(call.thread, SYS_futex, host(call[0]), call[1], call[2], call[3], host(call[4]), call[5]))
         }
-        guard let words = call.words(at: call[3], 2) else { return .error(EFAULT) }
-        var timeout = timespec(tv_sec: Int(truncatingIfNeeded: words[0]), tv_nsec: Int(truncatingIfNeeded: words[1]))
+        var timeout = timespec()
+        guard withUnsafeMutableBytes(of: &timeout, { bytes in
+            bytes.baseAddress.map { call.readStructure(time, call[3], $0) } ?? false
+        }) else { return .error(EFAULT) }
         return SystemCallResult(hostCall: withUnsafePointer(to: &timeout) {
             hostCall(call.thread, SYS_futex, host(call[0]), call[1], call[2], $0, host(call[4]), call[5])
         })

@@ -3,6 +3,8 @@ import Host
 /// The limits of address space, data and stack as the guest set them: the host's would bind Apus's own memory too.
 /// `GuestMemory` keeps to those of address space and data; that of the stack is only remembered.
 enum VirtualLimits {
+    /// RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS
+    static let resources: Set<Int32> = [2, 3, 9]
     private static let set = Locked<[Int32: (UInt64, UInt64)]>([:])
 
     /// The limit of `resource` (the host's is `found`) before `new`, if any, replaced it.

@@ -11,6 +11,9 @@
 // Process of its own). What the kernel keeps per process it has anyway. It leaves only by exec or exit; if it is killed
 // while it holds a lock of Apus, other threads of the parent may wait for that lock forever (the window is a few
 // instructions of a system call handler).
+//
+// A process that shares memory and runs beside its parent (CLONE_VM alone) is a vfork child of a host thread made for it,
+// which sleeps in its parent's place and lends it its thread-local storage.
 
 import CHost
 import Glibc
@@ -105,10 +108,18 @@ enum Fork {
 private final class VforkStart {
     let thread: GuestThread
     let request: CloneRequest
+    /// Where the child's id is put when it runs, if somebody waits for that; a futex.
+    var announcement: UnsafeMutablePointer<Int32>?
 
     init(thread: GuestThread, request: CloneRequest) {
         self.thread = thread
         self.request = request
+    }
+
+    func announce(_ result: Int32) {
+        guard let announcement else { return }
+        apus_atomic_store_i32(announcement, result)
+        directCall(SYS_futex, announcement, FutexOperation.wakePrivate, 1)
     }
 
     /// The life of the child; all signals are blocked at first.
@@ -116,28 +127,71 @@ private final class VforkStart {
         thread.enter()
         thread.process.threads.insert(thread)
         if request.has(CloneFlags.clearSignalHandlers) { thread.process.signals.clearHandlers() }
+        announce(thread.tid)
         RunLoop.run(thread)
         directCall(SYS_exit_group, 127)
     }
 }
 
 enum Vfork {
-    private static let hostStackSize = 1 << 20
+    fileprivate static let hostStackSize = 1 << 20
     private static let slots: Range<Int32> = 0 ..< 8
 
     /// clone with CLONE_VM and CLONE_VFORK: returns in the parent when the child has executed a program or ended.
     static func vfork(_ call: SystemCall, _ request: CloneRequest) -> SystemCallResult {
-        let process = call.process, parent = call.thread
+        let parent = call.thread
         GuestThread.blockAll()
         if parent.inbox.isOccupied {
             parent.callNotEntered = true
             return .restart
         }
         defer { parent.applyMask() }
-        guard let stack = HostMemory.map(hostStackSize, PROT_READ | PROT_WRITE, reserve: false) else { return .error(EAGAIN) }
-        defer { HostMemory.unmap(stack, hostStackSize) }
-        HostMemory.protect(stack, HostMemory.pageSize, PROT_NONE)
+        let start = prepare(parent, request)
+        // The thread-local slots are the child's until it is gone.
+        let saved = slots.map { apus_thread_get($0) }
+        let limits = VirtualLimits.all
+        let pid = start.runInChild(hostStackSize)
+        for (slot, value) in zip(slots, saved) { apus_thread_set(slot, value) }
+        VirtualLimits.replace(limits)
+        return .value(pid)
+    }
 
+    /// clone with CLONE_VM alone: returns when the child runs.
+    static func beside(_ call: SystemCall, _ request: CloneRequest) -> SystemCallResult {
+        let parent = call.thread
+        GuestThread.blockAll()
+        if parent.inbox.isOccupied {
+            parent.callNotEntered = true
+            return .restart
+        }
+        defer { parent.applyMask() }
+        let start = prepare(parent, request)
+        let announcement = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+        announcement.initialize(to: 0)
+        start.announcement = announcement
+        defer { announcement.deallocate() }
+        let argument = Unmanaged.passRetained(start)
+        let error = apus_thread_start({ argument in
+            guard let argument else { return nil }
+            let start = Unmanaged<VforkStart>.fromOpaque(argument).takeRetainedValue()
+            let result = start.runInChild(Vfork.hostStackSize)
+            // There never was a child: else it told its id itself, and who waited for that has gone on.
+            if result < 0 { start.announce(Int32(truncatingIfNeeded: result)) }
+            HostFaults.releaseThread()
+            return nil
+        }, argument.toOpaque(), hostStackSize)
+        call.process.signals.reclaimIdentitySignal()
+        if error != 0 {
+            argument.release()
+            return .error(error)
+        }
+        while apus_atomic_load_i32(announcement) == 0 { directCall(SYS_futex, announcement, FutexOperation.waitPrivate, 0) }
+        return .value(Int64(apus_atomic_load_i32(announcement)))
+    }
+
+    /// The child's vCPU, thread and process, from its parent's.
+    private static func prepare(_ parent: GuestThread, _ request: CloneRequest) -> VforkStart {
+        let process = parent.process
         let sharesHandlers = request.has(CloneFlags.signalHandlers)
         let childProcess = process.sharingMemory(signals: sharesHandlers ? process.signals : SignalTable(copying: process.signals))
         let vcpu = process.engine.makeVCPU()
@@ -145,27 +199,32 @@ enum Vfork {
         process.abi.startChild(vcpu, stack: request.stack, tls: request.newTLS)
         let child = GuestThread(process: childProcess, vcpu: vcpu, signalMask: parent.signalMask)
         child.alternateStack = parent.alternateStack
-        let start = VforkStart(thread: child, request: request)
+        return VforkStart(thread: child, request: request)
+    }
+}
 
+extension VforkStart {
+    /// Runs the child on a host stack of its own; returns when it has executed a program or ended: its id, or a negated
+    /// errno if there is none.
+    fileprivate func runInChild(_ hostStackSize: Int) -> Int64 {
+        guard let stack = HostMemory.map(hostStackSize, PROT_READ | PROT_WRITE, reserve: false) else { return -Int64(EAGAIN) }
+        defer { HostMemory.unmap(stack, hostStackSize) }
+        HostMemory.protect(stack, HostMemory.pageSize, PROT_NONE)
+        let memory = thread.process.memory
         let dropped = CloneFlags.setTLS | CloneFlags.detached | CloneFlags.signalHandlers | CloneFlags.clearSignalHandlers
         let flags = request.flags & ~dropped & 0xffff_ffff | UInt64(UInt32(bitPattern: request.exitSignal))
         func pointer(_ address: UInt64) -> UnsafeMutablePointer<Int32>? {
-            address == 0 ? nil : process.memory.host(address).assumingMemoryBound(to: Int32.self)
+            address == 0 ? nil : memory.host(address).assumingMemoryBound(to: Int32.self)
         }
-        // The thread-local slots are the child's until it is gone.
-        let saved = slots.map { apus_thread_get($0) }
-        let limits = VirtualLimits.all
-        let pid = withExtendedLifetime(start) {
-            apus_vfork(flags, stack + hostStackSize, { argument in
+        let pid = withExtendedLifetime(self) {
+            apus_vfork(flags | CloneFlags.vfork, stack + hostStackSize, { argument in
                 guard let argument else { return }
                 Unmanaged<VforkStart>.fromOpaque(argument).takeUnretainedValue().run()
-            }, Unmanaged.passUnretained(start).toOpaque(),
+            }, Unmanaged.passUnretained(self).toOpaque(),
             pointer(request.has(CloneFlags.pidfd) ? request.pidfd : request.parentTID), pointer(request.childTID))
         }
-        for (slot, value) in zip(slots, saved) { apus_thread_set(slot, value) }
-        VirtualLimits.replace(limits)
-        child.executionBuffers.free()
-        return .value(Int64(pid))
+        thread.executionBuffers.free()
+        return Int64(pid)
     }
 }
 

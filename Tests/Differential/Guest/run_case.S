@@ -1,5 +1,12 @@
 # Runs one instruction with all registers set: x31 alone is taken, it points to the case (layout in cases.c).
 
+#if __riscv_xlen == 32
+#define lr lw
+#define sr sw
+#else
+#define lr ld
+#define sr sd
+#endif
 #define CASE_X 0
 #define CASE_F 256
 #define CASE_FCSR 512
@@ -39,27 +46,27 @@
 run_case:                               # a0: the case
         li t0, SAVED
         add t0, a0, t0
-        sd ra, 0(t0)
-        sd sp, 8(t0)
-        sd gp, 16(t0)
-        sd tp, 24(t0)
-        sd s0, 32(t0)
-        sd s1, 40(t0)
-        sd s2, 48(t0)
-        sd s3, 56(t0)
-        sd s4, 64(t0)
-        sd s5, 72(t0)
-        sd s6, 80(t0)
-        sd s7, 88(t0)
-        sd s8, 96(t0)
-        sd s9, 104(t0)
-        sd s10, 112(t0)
-        sd s11, 120(t0)
+        sr ra, 0(t0)
+        sr sp, 8(t0)
+        sr gp, 16(t0)
+        sr tp, 24(t0)
+        sr s0, 32(t0)
+        sr s1, 40(t0)
+        sr s2, 48(t0)
+        sr s3, 56(t0)
+        sr s4, 64(t0)
+        sr s5, 72(t0)
+        sr s6, 80(t0)
+        sr s7, 88(t0)
+        sr s8, 96(t0)
+        sr s9, 104(t0)
+        sr s10, 112(t0)
+        sr s11, 120(t0)
         mv x31, a0
         addi t0, x31, 1000              # lose any reservation
         sc.w zero, zero, (t0)
         floats fld, x31
-        ld t0, CASE_FCSR(x31)
+        lr t0, CASE_FCSR(x31)
         fscsr t0
 #ifdef VECTOR_BYTES
         csrw vstart, zero
@@ -72,37 +79,37 @@ run_case:                               # a0: the case
         vl8re8.v v16, (t0)
         add t0, t0, t1
         vl8re8.v v24, (t0)
-        ld t0, CASE_VECTOR(x31)
-        ld t1, CASE_VECTOR+8(x31)
+        lr t0, CASE_VECTOR(x31)
+        lr t1, CASE_VECTOR+8(x31)
         vsetvl zero, t0, t1
-        ld t0, CASE_VECTOR+24(x31)
+        lr t0, CASE_VECTOR+24(x31)
         csrw vcsr, t0
-        ld t0, CASE_VECTOR+16(x31)
+        lr t0, CASE_VECTOR+16(x31)
         csrw vstart, t0
 #endif
-        integers ld, 1, 30, x31
+        integers lr, 1, 30, x31
         j slot
 
         .globl save_case
 save_taken:
-        sd x30, CASE_X+240(x31)
+        sr x30, CASE_X+240(x31)
         li x30, 1
-        sd x30, CASE_TAKEN(x31)
-        ld x30, CASE_X+240(x31)
+        sr x30, CASE_TAKEN(x31)
+        lr x30, CASE_X+240(x31)
 save_case:
-        integers sd, 1, 30, x31
+        integers sr, 1, 30, x31
         frcsr t0
-        sd t0, CASE_FCSR(x31)
+        sr t0, CASE_FCSR(x31)
         floats fsd, x31
 #ifdef VECTOR_BYTES
         csrr t0, vl
-        sd t0, CASE_VECTOR(x31)
+        sr t0, CASE_VECTOR(x31)
         csrr t0, vtype
-        sd t0, CASE_VECTOR+8(x31)
+        sr t0, CASE_VECTOR+8(x31)
         csrr t0, vstart
-        sd t0, CASE_VECTOR+16(x31)
+        sr t0, CASE_VECTOR+16(x31)
         csrr t0, vcsr
-        sd t0, CASE_VECTOR+24(x31)
+        sr t0, CASE_VECTOR+24(x31)
         csrw vstart, zero
         addi t0, x31, CASE_V
         li t1, 8 * VECTOR_BYTES
@@ -117,22 +124,22 @@ save_case:
         mv a0, x31
         li t0, SAVED
         add t0, a0, t0
-        ld ra, 0(t0)
-        ld sp, 8(t0)
-        ld gp, 16(t0)
-        ld tp, 24(t0)
-        ld s0, 32(t0)
-        ld s1, 40(t0)
-        ld s2, 48(t0)
-        ld s3, 56(t0)
-        ld s4, 64(t0)
-        ld s5, 72(t0)
-        ld s6, 80(t0)
-        ld s7, 88(t0)
-        ld s8, 96(t0)
-        ld s9, 104(t0)
-        ld s10, 112(t0)
-        ld s11, 120(t0)
+        lr ra, 0(t0)
+        lr sp, 8(t0)
+        lr gp, 16(t0)
+        lr tp, 24(t0)
+        lr s0, 32(t0)
+        lr s1, 40(t0)
+        lr s2, 48(t0)
+        lr s3, 56(t0)
+        lr s4, 64(t0)
+        lr s5, 72(t0)
+        lr s6, 80(t0)
+        lr s7, 88(t0)
+        lr s8, 96(t0)
+        lr s9, 104(t0)
+        lr s10, 112(t0)
+        lr s11, 120(t0)
         ret
 
 # The instruction, after one that prepares it, and the places where it may go on.

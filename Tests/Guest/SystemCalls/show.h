@@ -18,6 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef __GLIBC__
+static const char *strerrorname_np(int number) { return strerror(number); }
+#endif
+
 static void show(int line, const char *text, long value) {
     if (value < 0) printf("%d %s = %ld %s\n", line, text, value, strerrorname_np(errno));
     else printf("%d %s = %ld\n", line, text, value);

@@ -18,6 +18,14 @@ struct BlockRecord: BitwiseCopyable {
     /// The first link that leads to this block, or -1.
     var incoming: Int32
     var isAlive: Bool
+    /// In machines: the page it was made from, the one its only instruction ends on or 0, and the numbers of the mappings
+    /// that it checks at its entry.
+    var page: UInt64 = 0
+    var secondPage: UInt64 = 0
+    var identity: UInt32 = 0
+    var secondIdentity: UInt32 = 0
+    /// Where code on the same page enters, behind `hostStart`.
+    var skip: UInt32 = 0
 }
 
 /// An exit to a known guest address, which can be patched to go to the block there.
@@ -30,6 +38,9 @@ struct LinkRecord: BitwiseCopyable {
     /// The block it is linked to, or -1; and the next link to the same block, or -1.
     var block: Int32
     var nextIncoming: Int32
+    /// In machines: the page that the link is on, which a block must be on to be entered behind its check; ~0: none may be.
+    var page: UInt64 = ~0
+    var virtual: UInt64 = 0
 }
 
 /// An indirect branch, which is linked to its first target.
@@ -129,8 +140,8 @@ struct BlockTable: @unchecked Sendable {
     }
 
     @inline(__always)
-    private static func slot(_ pc: UInt64, _ context: UInt64) -> Int {
-        let mixed = (pc &>> 1 ^ context &<< 40) &* 0x9E37_79B9_7F4A_7C15
+    private static func slot(_ pc: UInt64, _ context: UInt64, _ page: UInt64 = 0) -> Int {
+        let mixed = (pc &>> 1 ^ context &<< 40 ^ page &<< 17) &* 0x9E37_79B9_7F4A_7C15
         return Int(truncatingIfNeeded: mixed &>> 44) & (hashSize - 1)
     }
 
@@ -147,9 +158,25 @@ struct BlockTable: @unchecked Sendable {
         }
     }
 
+    /// In machines: the block at `pc` on `page`; of several whose only instruction goes on on another page, the one for `second`,
+    /// or any if that is nil.
+    func find(_ pc: UInt64, _ context: UInt64, _ page: UInt64, second: UInt64?) -> Int? {
+        var slot = Self.slot(pc, context, page)
+        while true {
+            let entry = hash.base[slot]
+            if entry == 0 { return nil }
+            if entry > 0 {
+                let block = blocks.base + Int(entry &- 1)
+                if block.pointee.pc == pc, block.pointee.context == context, block.pointee.page == page,
+                   second == nil || block.pointee.secondPage == 0 || block.pointee.secondPage == second { return Int(entry &- 1) }
+            }
+            slot = (slot &+ 1) & (Self.hashSize - 1)
+        }
+    }
+
     mutating func insert(_ number: Int) {
         let block = blocks.base[number]
-        var slot = Self.slot(block.pc, block.context)
+        var slot = Self.slot(block.pc, block.context, block.page)
         while hash.base[slot] > 0 { slot = (slot &+ 1) & (Self.hashSize - 1) }
         if hash.base[slot] == 0 { hashed += 1 }
         hash.base[slot] = Int32(truncatingIfNeeded: number &+ 1)
@@ -157,7 +184,7 @@ struct BlockTable: @unchecked Sendable {
 
     func remove(_ number: Int) {
         let block = blocks.base[number]
-        var slot = Self.slot(block.pc, block.context)
+        var slot = Self.slot(block.pc, block.context, block.page)
         while hash.base[slot] != 0 {
             if hash.base[slot] == Int32(truncatingIfNeeded: number &+ 1) {
                 hash.base[slot] = -1

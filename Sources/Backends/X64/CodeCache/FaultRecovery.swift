@@ -18,7 +18,7 @@ enum FaultRecovery {
         var halves: UnsafeMutablePointer<BlockTable>
     }
 
-    static let capacity = 4
+    static let capacity = 16
     nonisolated(unsafe) static let spaces = UnsafeMutablePointer<Space>.allocate(capacity: capacity)
     nonisolated(unsafe) static let count: UnsafeMutablePointer<Int> = {
         let count = UnsafeMutablePointer<Int>.allocate(capacity: 1)
@@ -55,9 +55,17 @@ enum FaultRecovery {
 
     /// The block and the last guest instruction boundary at or before host address `pc`.
     private static func locate(_ space: UnsafeMutablePointer<Space>, _ pc: UInt) -> (guestPC: UInt64, isBoundary: Bool)? {
-        let offset = UInt32(truncatingIfNeeded: pc &- space.pointee.base)
+        locate(space.pointee.halves, UInt32(truncatingIfNeeded: pc &- space.pointee.base))
+    }
+
+    /// The guest instruction whose code is at `offset` of the code buffer.
+    static func guestAddress(_ halves: UnsafeMutablePointer<BlockTable>, _ offset: UInt) -> UInt64? {
+        locate(halves, UInt32(truncatingIfNeeded: offset))?.guestPC
+    }
+
+    private static func locate(_ halves: UnsafeMutablePointer<BlockTable>, _ offset: UInt32) -> (guestPC: UInt64, isBoundary: Bool)? {
         for half in 0 ..< 2 {
-            let table = space.pointee.halves + half
+            let table = halves + half
             guard let block = BlockTable.block(containing: offset, table.pointee.blocks.base, table.pointee.blocks.count) else { continue }
             let inside = offset &- block.pointee.hostStart
             let boundaries = table.pointee.boundaries.base + Int(block.pointee.firstBoundary)
@@ -97,7 +105,8 @@ enum FaultRecovery {
         guard let place = locate(space, pc) else { return false }
         state.storeBytes(of: place.guestPC, toByteOffset: Int(StateHeader.pc), as: UInt64.self)
         let base = state.load(fromByteOffset: Int(StateHeader.memoryBase), as: UInt64.self)
-        state.storeBytes(of: address &- base, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
+        let mask = state.load(fromByteOffset: Int(StateHeader.addressMask), as: UInt64.self)
+        state.storeBytes(of: (address &- base) & mask, toByteOffset: Int(StateHeader.faultAddress), as: UInt64.self)
         state.storeBytes(of: signal, toByteOffset: Int(StateHeader.faultSignal), as: Int32.self)
         // x86 reports a non-canonical address as a protection fault without an address: nothing is mapped there.
         let code = apus_si_code(info) == 128 ? 1 : apus_si_code(info)
@@ -121,7 +130,7 @@ enum FaultRecovery {
         let flags = apus_uc_flags(context)
         // On the way out already; or about to call the runtime, which checks for requests when it comes back.
         if address >= t.exit && address < t.exitEnd || address >= t.helper && address < t.helperCheck
-            || address >= t.slowFloat && address < t.slowFloatCheck || address >= t.slowLanes && address < t.slowLanesCheck {
+            || address >= t.slowMemory && address < t.slowMemoryCheck || address >= t.slowFloat && address < t.slowFloatCheck || address >= t.slowLanes && address < t.slowLanesCheck {
             apus_uc_set_flags(context, flags & ~trapFlag)
             return
         }

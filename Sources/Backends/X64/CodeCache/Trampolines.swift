@@ -24,6 +24,9 @@ struct Trampolines: BitwiseCopyable {
     /// Calls the helper whose number is in eax.
     var helper: UInt64 = 0
     var slowFloat: UInt64 = 0
+    /// Calls `SlowMemory`; comes back if there is memory.
+    var slowMemory: UInt64 = 0
+    var slowMemoryCheck: UInt64 = 0
     /// Calls the helper of lane code: see `SlowLanes`.
     var slowLanes: UInt64 = 0
     /// The constants of lane code (`LaneTable`).
@@ -76,9 +79,13 @@ struct TrampolineWriter {
         a.mov(.b64, .rsp, mem(BackendState.shadowStack))
         a.mov(.b64, .rax, .rsi)
         loadHomes()
+        // A signal that comes while the program counter is in this code single-steps; one that came before is seen here.
+        a.alu(.cmp, .b32, mem(StateHeader.interruptRequest), imm: 0)
+        let isAsked = a.jccForward(.ne)
         a.jmp(.rax)
 
         a.align(to: 16)
+        a.bind(isAsked)
         t.interrupted = a.here
         a.movImmediate(.rax, Exit.reason(.interrupted))
         let toExit = a.jmpForward()
@@ -124,6 +131,17 @@ struct TrampolineWriter {
         a.align(to: 16)
         t.slowLanes = a.here
         t.slowLanesCheck = writeSlowCall(SlowLanes.entry)
+        a.align(to: 16)
+        t.slowMemory = a.here
+        t.slowMemoryCheck = writeSlowCall(SlowMemory.entry, returns: false)
+        a.alu(.cmp, .b32, mem(BackendState.slowStatus), imm: 0)
+        let failed = a.jccShort(.ne)
+        a.ret()
+        a.bind(failed)
+        a.pop(.rax)
+        a.mov(.b64, mem(BackendState.slowReturn), .rax)
+        a.movImmediate(.rax, Exit.memory)
+        a.jmp(t.exit)
         a.align(to: 64)
         return (t, pool)
     }
@@ -166,7 +184,7 @@ struct TrampolineWriter {
     }
 
     /// A call of the runtime that keeps all registers.
-    private mutating func writeSlowCall(_ function: @convention(c) (UnsafeMutableRawPointer) -> Void) -> UInt64 {
+    private mutating func writeSlowCall(_ function: @convention(c) (UnsafeMutableRawPointer) -> Void, returns: Bool = true) -> UInt64 {
         for (number, register) in HostRegisters.integerScratch.enumerated() {
             a.mov(.b64, mem(BackendState.integerSave + Int32(number) * 8), register)
         }
@@ -188,7 +206,7 @@ struct TrampolineWriter {
         }
         let check = a.here
         writeInterruptCheck()
-        a.ret()
+        if returns { a.ret() }
         return check
     }
 

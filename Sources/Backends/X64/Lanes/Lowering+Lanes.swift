@@ -15,6 +15,12 @@ extension Lowering {
         guard next < count, ops[next].code == .helper, let operation = LaneForm(rawValue: op.imm).operation else { return }
         let form = LaneForm(rawValue: op.imm)
         let isMasked = op.aux != 0
+        if isMachine {
+            switch operation {
+            case .load, .store, .loadSegments, .storeSegments: return
+            default: break
+            }
+        }
         guard Self.isSupported(form, operation, isMasked: isMasked) else { return }
         let helper = ops[next]
         evictScratch()

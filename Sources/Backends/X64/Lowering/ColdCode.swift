@@ -22,6 +22,10 @@ struct ColdCode: BitwiseCopyable {
         case helperExit
         /// The helper `aux` of lane code, at guest instruction `pc`: first argument `imm`, second in register `x`.
         case lanes
+        /// An access of a machine whose page is not in the table: see `writeSlowMemory`.
+        case slowMemory
+        /// A block of a machine was entered, at guest address `pc`, where another page is seen now.
+        case fetchMiss
         /// Division by zero and by -1.
         case division
         /// The result in vector register `x` is a NaN: replace it by the canonical one of type `y`.
@@ -86,6 +90,7 @@ extension Lowering {
                     a.movImmediate(.rcx, memoryBase)
                     a.alu(.sub, .b64, .rax, .rcx)
                 }
+                a.alu(.and, .b64, .rax, Self.mem(StateHeader.addressMask))
                 a.mov(.b64, Self.mem(StateHeader.faultAddress), .rax)
                 storePC(code.pc)
                 a.movImmediate(.rax, Exit.reason(.misaligned))
@@ -99,6 +104,8 @@ extension Lowering {
                 a.mov(.b64, .rax, .direct(.rcx))
                 a.jmp(trampolines.exit)
             case .lanes: writeColdLanes(code)
+            case .slowMemory: writeSlowMemory(code)
+            case .fetchMiss: writeFetchMiss(code)
             case .division: writeColdDivision(code)
             case .canonicalNaN:
                 bind(code)

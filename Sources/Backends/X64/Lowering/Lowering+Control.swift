@@ -14,6 +14,8 @@ enum Exit {
     static let context: UInt64 = 3
     /// Payload: the number of the indirect branch whose first target is now known; the guest program counter is set.
     static let site: UInt64 = 4
+    /// An access of a machine that cannot be made in translated code: `BackendState.slowStatus` and `slowReturn` say which.
+    static let memory: UInt64 = 5
 
     static func reason(_ reason: ExitReason) -> UInt64 { UInt64(reason.rawValue) << 8 }
 }
@@ -21,8 +23,9 @@ enum Exit {
 // Leaving a block: links, indirect jumps, calls and returns on the shadow stack, exits.
 extension Lowering {
     /// Queues the stub for an exit to `target` through the rel32 of `jump`.
-    mutating func link(_ jump: ForwardJump, to target: UInt64, _ kind: ColdCode.Kind = .link) {
+    mutating func link(_ jump: ForwardJump, to target: UInt64, _ kind: ColdCode.Kind = .link, isReturn: Bool = false) {
         var code = ColdCode(kind)
+        code.aux = isReturn ? 1 : 0
         code.jump = jump
         code.pc = target
         cold.append(code)
@@ -38,7 +41,7 @@ extension Lowering {
         a.mov(.b32, .direct(.rax), imm: Int32(truncatingIfNeeded: links.count &+ linkBase))
         a.jmp(trampolines.linkExit)
         if code.kind == .siteLink { site.link = links.count }
-        links.append(PendingLink(target: code.pc, field: field, stub: stub))
+        links.append(PendingLink(target: code.pc, field: field, stub: stub, isReturn: code.aux != 0))
     }
 
     mutating func lowerBranch(_ op: Op) {
@@ -49,9 +52,10 @@ extension Lowering {
 
     mutating func lowerJump(_ op: Op) { jump(to: op.imm) }
 
-    mutating func jump(to target: UInt64) {
+    /// - Parameter isReturn: control comes from anywhere, by a return.
+    mutating func jump(to target: UInt64, isReturn: Bool = false) {
         a.alignForPatch(fieldOffset: 1)
-        link(a.jmpForward(), to: target)
+        link(a.jmpForward(), to: target, isReturn: isReturn)
     }
 
     mutating func pushReturn(_ pc: UInt64, heldBy ref: Ref) {
@@ -79,7 +83,7 @@ extension Lowering {
         a.call(a.here)
         link(ForwardJump(field: a.cursor - 4, isShort: false), to: op.imm)
         a.lea(.b64, .rsp, .base(.rsp, 8))
-        jump(to: next)
+        jump(to: next, isReturn: true)
     }
 
     mutating func lowerReturn(_ op: Op) {
@@ -110,7 +114,7 @@ extension Lowering {
         let arguments = [op.a, op.b, op.c]
         for (number, ref) in arguments.enumerated() where ref >= 0 {
             let memory = Self.mem(BackendState.argument + Int32(number) * 8)
-            if let imm = immediate(ref) { a.mov(.b64, memory, imm: imm) } else { a.mov(.b64, memory, use(ref)) }
+            if let imm = wideImmediate(ref) { a.mov(.b64, memory, imm: imm) } else { a.mov(.b64, memory, use(ref)) }
         }
         places.locked = 0
         if op.aux & HelperEffects.writesState.rawValue != 0 { leaveHomes() }

@@ -65,7 +65,7 @@ extension Lowering {
         link(ForwardJump(field: a.cursor - 4, isShort: false), to: Self.noTarget, .siteLink)
         let resume = a.cursor
         a.lea(.b64, .rsp, .base(.rsp, 8))
-        jump(to: op.imm)
+        jump(to: op.imm, isReturn: true)
         var learn = ColdCode(.siteCall)
         learn.jump = other
         learn.x = target.rawValue

@@ -348,11 +348,11 @@ extension Lowering {
             return
         }
         // 0 or 1 from the sign or carry without a flag where one instruction does it.
-        if op.aux == Condition.lessS.rawValue, type(op.a) == .i64, immediate(op.b) == 0 {
-            let source = use(op.a)
+        if op.aux == Condition.lessS.rawValue, type(op.a).bytes >= 4, immediate(op.b) == 0 {
+            let source = use(op.a), s = size(type(op.a))
             let target = define(reusing: op.a)
-            if target != source { a.mov(.b64, target, source) }
-            a.shift(.shr, .b64, target, 63)
+            if target != source { a.mov(s, target, source) }
+            a.shift(.shr, s, target, s == .b64 ? 63 : 31)
             return
         }
         let condition = emitCompare(op.aux, op.a, op.b)

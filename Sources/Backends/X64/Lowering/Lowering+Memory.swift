@@ -1,14 +1,16 @@
 import IR
 import Translation
 
-// Guest memory in user mode: raw accesses. A fault is recovered through the block's boundary table.
+// Guest memory: in user mode raw accesses. A fault is recovered through the block's boundary table. In machines see
+// Lowering+Machine.swift.
 extension Lowering {
     /// The memory operand of a load or store.
     mutating func address(_ op: Op) -> Mem {
         let displacement = op.displacement
         if isConstant(op.a) {
             let target = takeInteger()
-            a.movImmediate(target, constantValue(op.a) &+ op.imm &+ memoryBase)
+            let sum = constantValue(op.a) &+ op.imm
+            a.movImmediate(target, (type(op.a) == .i32 ? sum & 0xffff_ffff : sum) &+ memoryBase)
             return .base(target, 0)
         }
         let base = use(op.a)
@@ -57,7 +59,7 @@ extension Lowering {
 
     mutating func lowerLoad(_ op: Op) {
         let access = MemoryAccess(rawValue: op.aux)
-        let memory = address(op)
+        let memory = isMachine ? probedAddress(op.a, op.imm, access, .load) : address(op)
         if access.aligned, memory.mode == .base {
             checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access, isHost: true)
         }
@@ -102,7 +104,7 @@ extension Lowering {
     mutating func lowerStore(_ op: Op) {
         storesMayBePending = true
         let access = MemoryAccess(rawValue: op.aux)
-        let memory = address(op)
+        let memory = isMachine ? probedAddress(op.a, op.imm, access, .store) : address(op)
         if access.aligned, memory.mode == .base {
             checkAlignment(GPR(rawValue: memory.baseNumber), Int32(truncatingIfNeeded: memory.offset), access, isHost: true)
         }

@@ -20,6 +20,12 @@ extension Lowering {
         return UInt64(bitPattern: Int64(small)) == value ? small : nil
     }
 
+    /// The constant, zero-extended, as a sign-extended 32-bit immediate of a 64-bit operation, if it is one.
+    func wideImmediate(_ ref: Ref) -> Int32? {
+        guard let small = immediate(ref), small >= 0 || type(ref) == .i64 else { return nil }
+        return small
+    }
+
     static func mem(_ offset: Int32) -> Mem { .base(HostRegisters.state, offset) }
     func slotMem(_ slot: Int16) -> Mem { Self.mem(Placement.offset(ofSlot: Int(slot))) }
     func spillMem(_ spill: Int16) -> Mem { Self.mem(BackendState.spill + Int32(spill) * 8) }

@@ -65,7 +65,7 @@ extension Lowering {
         let memory = Self.mem(op.offset)
         if op.type.isVector {
             a.vmovsd(memory, useFloat(op.a))
-        } else if let small = immediate(op.a) {
+        } else if let small = wideImmediate(op.a) {
             a.mov(.b64, memory, imm: small)
         } else {
             a.mov(.b64, memory, use(op.a))

@@ -56,6 +56,8 @@ struct Lowering {
         var field: UnsafeMutablePointer<UInt8>
         /// The stub that the field leads to until it is linked.
         var stub: UnsafeMutablePointer<UInt8>
+        /// Control comes to it by a return.
+        var isReturn: Bool
     }
 
     struct Boundary: BitwiseCopyable {
@@ -65,9 +67,16 @@ struct Lowering {
 
     /// Added to guest addresses to make host addresses.
     let memoryBase: UInt64
+    /// Whether memory is reached as in machines.
+    let isMachine: Bool
+    /// In machines: what is checked at the block's entry.
+    var firstCheck: FetchCheck?
+    var secondCheck: FetchCheck?
 
-    init(capacity: Int, registers: HostRegisters, trampolines: Trampolines, constants: ConstantPool, memoryBase: UInt64 = 0) {
+    init(capacity: Int, registers: HostRegisters, trampolines: Trampolines, constants: ConstantPool, memoryBase: UInt64 = 0,
+         isMachine: Bool = false) {
         self.memoryBase = memoryBase
+        self.isMachine = isMachine
         let nowhere = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
         a = Assembler(write: nowhere, limit: nowhere, executableDelta: 0)
         entry = nowhere
@@ -102,6 +111,7 @@ struct Lowering {
         places.reset()
         index = 0
         laneHelper = -1
+        if isMachine, count > 0 { writeFetchChecks(at: ops[0].imm) }
         while index < count {
             let op = ops[index]
             if liveness.isLive(index, ops) {

@@ -11,9 +11,9 @@ extension Emit {
     /// LR: the address and the value are what a later SC compares.
     func loadReserved(_ i: Instruction, bytes: Int) {
         let address = self[i.rs1]
-        let value = builder.load(address, 0, MemoryAccess(bytes: bytes, signed: true, aligned: true, atomic: true))
-        builder.put(StateHeader.reservationAddress, address)
-        builder.put(StateHeader.reservationValue, value)
+        let value = builder.load(address, 0, MemoryAccess(bytes: bytes, signed: true, aligned: true, atomic: true), xlen.type)
+        builder.put(StateHeader.reservationAddress, zeroExtended(i.rs1))
+        builder.put(StateHeader.reservationValue, xlen == .rv64 ? value : value.zeroExtended())
         self[i.rd] = value
     }
 
@@ -35,9 +35,9 @@ extension Emit {
 extension Pattern {
     static let atomics: [Pattern] = [
         Pattern("lr.w{aqrl} rd, (rs1)", "00010 .. 00000 ..... 010 ..... 0101111", .zalrsc, or: .a) { x, i in x.loadReserved(i, bytes: 4) },
-        Pattern("lr.d{aqrl} rd, (rs1)", "00010 .. 00000 ..... 011 ..... 0101111", .zalrsc, or: .a) { x, i in x.loadReserved(i, bytes: 8) },
+        Pattern("lr.d{aqrl} rd, (rs1)", "00010 .. 00000 ..... 011 ..... 0101111", [.zalrsc, .rv64], or: [.a, .rv64]) { x, i in x.loadReserved(i, bytes: 8) },
         Pattern("sc.w{aqrl} rd, rs2, (rs1)", "00011 .. ..... ..... 010 ..... 0101111", .zalrsc, or: .a) { x, i in x.storeConditional(i, bytes: 4) },
-        Pattern("sc.d{aqrl} rd, rs2, (rs1)", "00011 .. ..... ..... 011 ..... 0101111", .zalrsc, or: .a) { x, i in x.storeConditional(i, bytes: 8) },
+        Pattern("sc.d{aqrl} rd, rs2, (rs1)", "00011 .. ..... ..... 011 ..... 0101111", [.zalrsc, .rv64], or: [.a, .rv64]) { x, i in x.storeConditional(i, bytes: 8) },
         Pattern("amoswap.w{aqrl} rd, rs2, (rs1)", "00001 .. ..... ..... 010 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.swap, i, bytes: 4) },
         Pattern("amoadd.w{aqrl} rd, rs2, (rs1)", "00000 .. ..... ..... 010 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.add, i, bytes: 4) },
         Pattern("amoxor.w{aqrl} rd, rs2, (rs1)", "00100 .. ..... ..... 010 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.xor, i, bytes: 4) },
@@ -47,14 +47,14 @@ extension Pattern {
         Pattern("amomax.w{aqrl} rd, rs2, (rs1)", "10100 .. ..... ..... 010 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.maxS, i, bytes: 4) },
         Pattern("amominu.w{aqrl} rd, rs2, (rs1)", "11000 .. ..... ..... 010 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.minU, i, bytes: 4) },
         Pattern("amomaxu.w{aqrl} rd, rs2, (rs1)", "11100 .. ..... ..... 010 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.maxU, i, bytes: 4) },
-        Pattern("amoswap.d{aqrl} rd, rs2, (rs1)", "00001 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.swap, i, bytes: 8) },
-        Pattern("amoadd.d{aqrl} rd, rs2, (rs1)", "00000 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.add, i, bytes: 8) },
-        Pattern("amoxor.d{aqrl} rd, rs2, (rs1)", "00100 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.xor, i, bytes: 8) },
-        Pattern("amoand.d{aqrl} rd, rs2, (rs1)", "01100 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.and, i, bytes: 8) },
-        Pattern("amoor.d{aqrl} rd, rs2, (rs1)", "01000 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.or, i, bytes: 8) },
-        Pattern("amomin.d{aqrl} rd, rs2, (rs1)", "10000 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.minS, i, bytes: 8) },
-        Pattern("amomax.d{aqrl} rd, rs2, (rs1)", "10100 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.maxS, i, bytes: 8) },
-        Pattern("amominu.d{aqrl} rd, rs2, (rs1)", "11000 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.minU, i, bytes: 8) },
-        Pattern("amomaxu.d{aqrl} rd, rs2, (rs1)", "11100 .. ..... ..... 011 ..... 0101111", .zaamo, or: .a) { x, i in x.atomic(.maxU, i, bytes: 8) },
+        Pattern("amoswap.d{aqrl} rd, rs2, (rs1)", "00001 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.swap, i, bytes: 8) },
+        Pattern("amoadd.d{aqrl} rd, rs2, (rs1)", "00000 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.add, i, bytes: 8) },
+        Pattern("amoxor.d{aqrl} rd, rs2, (rs1)", "00100 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.xor, i, bytes: 8) },
+        Pattern("amoand.d{aqrl} rd, rs2, (rs1)", "01100 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.and, i, bytes: 8) },
+        Pattern("amoor.d{aqrl} rd, rs2, (rs1)", "01000 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.or, i, bytes: 8) },
+        Pattern("amomin.d{aqrl} rd, rs2, (rs1)", "10000 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.minS, i, bytes: 8) },
+        Pattern("amomax.d{aqrl} rd, rs2, (rs1)", "10100 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.maxS, i, bytes: 8) },
+        Pattern("amominu.d{aqrl} rd, rs2, (rs1)", "11000 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.minU, i, bytes: 8) },
+        Pattern("amomaxu.d{aqrl} rd, rs2, (rs1)", "11100 .. ..... ..... 011 ..... 0101111", [.zaamo, .rv64], or: [.a, .rv64]) { x, i in x.atomic(.maxU, i, bytes: 8) },
     ]
 }

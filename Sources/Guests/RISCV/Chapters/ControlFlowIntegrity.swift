@@ -78,14 +78,14 @@ extension Emit {
 
 extension Pattern {
     static let controlFlowIntegrity: [Pattern] = [
-        Pattern("sspush ra", "1100111 00001 00000 100 00000 1110011", .zicfiss) { x, _ in x.shadowStackOperation() },
-        Pattern("sspush t0", "1100111 00101 00000 100 00000 1110011", .zicfiss) { x, _ in x.shadowStackOperation() },
-        Pattern("sspopchk ra", "1100110 11100 00001 100 00000 1110011", .zicfiss) { x, _ in x.shadowStackOperation() },
-        Pattern("sspopchk t0", "1100110 11100 00101 100 00000 1110011", .zicfiss) { x, _ in x.shadowStackOperation() },
-        Pattern("ssrdp rd", "1100110 11100 00000 100 nnnnn 1110011", .zicfiss) { x, i in x.readShadowStackPointer(i.rd) },
-        Pattern("ssamoswap.w{aqrl} rd, rs2, (rs1)", "01001 .. ..... ..... 010 ..... 0101111", .zicfiss) { x, _ in x.shadowStackSwap() },
-        Pattern("ssamoswap.d{aqrl} rd, rs2, (rs1)", "01001 .. ..... ..... 011 ..... 0101111", .zicfiss) { x, _ in x.shadowStackSwap() },
-        Pattern("c.sspush ra", "011 0 00001 00000 01", [.zicfiss, .zcmop]) { x, _ in x.shadowStackOperation() },
-        Pattern("c.sspopchk t0", "011 0 00101 00000 01", [.zicfiss, .zcmop]) { x, _ in x.shadowStackOperation() },
+        Pattern("sspush ra", "1100111 00001 00000 100 00000 1110011", [.zicfiss, .rv64]) { x, _ in x.shadowStackOperation() },
+        Pattern("sspush t0", "1100111 00101 00000 100 00000 1110011", [.zicfiss, .rv64]) { x, _ in x.shadowStackOperation() },
+        Pattern("sspopchk ra", "1100110 11100 00001 100 00000 1110011", [.zicfiss, .rv64]) { x, _ in x.shadowStackOperation() },
+        Pattern("sspopchk t0", "1100110 11100 00101 100 00000 1110011", [.zicfiss, .rv64]) { x, _ in x.shadowStackOperation() },
+        Pattern("ssrdp rd", "1100110 11100 00000 100 nnnnn 1110011", [.zicfiss, .rv64]) { x, i in x.readShadowStackPointer(i.rd) },
+        Pattern("ssamoswap.w{aqrl} rd, rs2, (rs1)", "01001 .. ..... ..... 010 ..... 0101111", [.zicfiss, .rv64]) { x, _ in x.shadowStackSwap() },
+        Pattern("ssamoswap.d{aqrl} rd, rs2, (rs1)", "01001 .. ..... ..... 011 ..... 0101111", [.zicfiss, .rv64]) { x, _ in x.shadowStackSwap() },
+        Pattern("c.sspush ra", "011 0 00001 00000 01", [.zicfiss, .zcmop, .rv64]) { x, _ in x.shadowStackOperation() },
+        Pattern("c.sspopchk t0", "011 0 00101 00000 01", [.zicfiss, .zcmop, .rv64]) { x, _ in x.shadowStackOperation() },
     ]
 }

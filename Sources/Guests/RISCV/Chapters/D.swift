@@ -72,10 +72,10 @@ extension Pattern {
         Pattern("fcvt.wu.d rd, fs1, rm", "1100001 00001 ..... ... ..... 1010011", .d) { x, i in
             x[i.rd] = x.toInteger(x[double: i.fs1], .i32, signed: false)
         },
-        Pattern("fcvt.l.d rd, fs1, rm", "1100001 00010 ..... ... ..... 1010011", .d) { x, i in
+        Pattern("fcvt.l.d rd, fs1, rm", "1100001 00010 ..... ... ..... 1010011", [.d, .rv64]) { x, i in
             x[i.rd] = x.toInteger(x[double: i.fs1], .i64, signed: true)
         },
-        Pattern("fcvt.lu.d rd, fs1, rm", "1100001 00011 ..... ... ..... 1010011", .d) { x, i in
+        Pattern("fcvt.lu.d rd, fs1, rm", "1100001 00011 ..... ... ..... 1010011", [.d, .rv64]) { x, i in
             x[i.rd] = x.toInteger(x[double: i.fs1], .i64, signed: false)
         },
         Pattern("fcvt.d.w fd, rs1, rm", "1101001 00000 ..... ... ..... 1010011", .d) { x, i in
@@ -84,10 +84,10 @@ extension Pattern {
         Pattern("fcvt.d.wu fd, rs1, rm", "1101001 00001 ..... ... ..... 1010011", .d) { x, i in
             x[double: i.fd] = x.fromInteger(x[i.rs1].low32, .f64, signed: false)
         },
-        Pattern("fcvt.d.l fd, rs1, rm", "1101001 00010 ..... ... ..... 1010011", .d) { x, i in
+        Pattern("fcvt.d.l fd, rs1, rm", "1101001 00010 ..... ... ..... 1010011", [.d, .rv64]) { x, i in
             x[double: i.fd] = x.fromInteger(x[i.rs1], .f64, signed: true)
         },
-        Pattern("fcvt.d.lu fd, rs1, rm", "1101001 00011 ..... ... ..... 1010011", .d) { x, i in
+        Pattern("fcvt.d.lu fd, rs1, rm", "1101001 00011 ..... ... ..... 1010011", [.d, .rv64]) { x, i in
             x[double: i.fd] = x.fromInteger(x[i.rs1], .f64, signed: false)
         },
         Pattern("fclass.d rd, fs1", "1110001 00000 ..... 001 ..... 1010011", .d) { x, i in x[i.rd] = x.classify(x[double: i.fs1]) },
@@ -97,7 +97,7 @@ extension Pattern {
         Pattern("fcvt.d.s fd, fs1, rm", "0100001 00000 ..... ... ..... 1010011", .d) { x, i in
             x[double: i.fd] = x.convert(x[single: i.fs1], to: .f64)
         },
-        Pattern("fmv.x.d rd, fs1", "1110001 00000 ..... 000 ..... 1010011", .d) { x, i in x[i.rd] = x.bits(i.fs1) },
-        Pattern("fmv.d.x fd, rs1", "1111001 00000 ..... 000 ..... 1010011", .d) { x, i in x[double: i.fd] = x[i.rs1].bits(as: .f64) },
+        Pattern("fmv.x.d rd, fs1", "1110001 00000 ..... 000 ..... 1010011", [.d, .rv64]) { x, i in x[i.rd] = x.bits(i.fs1) },
+        Pattern("fmv.d.x fd, rs1", "1111001 00000 ..... 000 ..... 1010011", [.d, .rv64]) { x, i in x[double: i.fd] = x[i.rs1].bits(as: .f64) },
     ]
 }

@@ -24,14 +24,14 @@ extension Pattern {
         Pattern("lb rd, immI(rs1)", "............ ..... 000 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 1, signed: true) },
         Pattern("lh rd, immI(rs1)", "............ ..... 001 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 2, signed: true) },
         Pattern("lw rd, immI(rs1)", "............ ..... 010 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 4, signed: true) },
-        Pattern("ld rd, immI(rs1)", "............ ..... 011 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 8) },
+        Pattern("ld rd, immI(rs1)", "............ ..... 011 ..... 0000011", .rv64) { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 8) },
         Pattern("lbu rd, immI(rs1)", "............ ..... 100 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 1) },
         Pattern("lhu rd, immI(rs1)", "............ ..... 101 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 2) },
-        Pattern("lwu rd, immI(rs1)", "............ ..... 110 ..... 0000011") { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 4) },
+        Pattern("lwu rd, immI(rs1)", "............ ..... 110 ..... 0000011", .rv64) { x, i in x[i.rd] = x.load(i.rs1, i.immI, bytes: 4) },
         Pattern("sb rs2, immS(rs1)", "....... ..... ..... 000 ..... 0100011") { x, i in x.store(i.rs1, i.immS, x[i.rs2], bytes: 1) },
         Pattern("sh rs2, immS(rs1)", "....... ..... ..... 001 ..... 0100011") { x, i in x.store(i.rs1, i.immS, x[i.rs2], bytes: 2) },
         Pattern("sw rs2, immS(rs1)", "....... ..... ..... 010 ..... 0100011") { x, i in x.store(i.rs1, i.immS, x[i.rs2], bytes: 4) },
-        Pattern("sd rs2, immS(rs1)", "....... ..... ..... 011 ..... 0100011") { x, i in x.store(i.rs1, i.immS, x[i.rs2], bytes: 8) },
+        Pattern("sd rs2, immS(rs1)", "....... ..... ..... 011 ..... 0100011", .rv64) { x, i in x.store(i.rs1, i.immS, x[i.rs2], bytes: 8) },
 
         Pattern("addi rd, rs1, immI", "............ ..... 000 ..... 0010011") { x, i in x[i.rd] = x.sum(i.rs1, i.immI) },
         Pattern("slti rd, rs1, immI", "............ ..... 010 ..... 0010011") { x, i in
@@ -45,11 +45,11 @@ extension Pattern {
         },
         Pattern("ori rd, rs1, immI", "............ ..... 110 ..... 0010011") { x, i in x[i.rd] = x[i.rs1] | x.constant(i.immI) },
         Pattern("andi rd, rs1, immI", "............ ..... 111 ..... 0010011") { x, i in x[i.rd] = x[i.rs1] & x.constant(i.immI) },
-        Pattern("slli rd, rs1, shamt", "000000 ...... ..... 001 ..... 0010011") { x, i in x[i.rd] = x[i.rs1] << x.constant(i.shamt) },
-        Pattern("srli rd, rs1, shamt", "000000 ...... ..... 101 ..... 0010011") { x, i in
+        Pattern("slli rd, rs1, shamt", "000000 x..... ..... 001 ..... 0010011") { x, i in x[i.rd] = x[i.rs1] << x.constant(i.shamt) },
+        Pattern("srli rd, rs1, shamt", "000000 x..... ..... 101 ..... 0010011") { x, i in
             x[i.rd] = x[i.rs1].shiftedRightUnsigned(by: x.constant(i.shamt))
         },
-        Pattern("srai rd, rs1, shamt", "010000 ...... ..... 101 ..... 0010011") { x, i in
+        Pattern("srai rd, rs1, shamt", "010000 x..... ..... 101 ..... 0010011") { x, i in
             x[i.rd] = x[i.rs1].shiftedRightSigned(by: x.constant(i.shamt))
         },
 

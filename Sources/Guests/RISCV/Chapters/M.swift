@@ -14,7 +14,7 @@ extension Pattern {
         Pattern("mulhu rd, rs1, rs2", "0000001 ..... ..... 011 ..... 0110011", .zmmul, or: .m) { x, i in
             x[i.rd] = x.builder.binary(.mulHighU, x[i.rs1], x[i.rs2])
         },
-        Pattern("mulw rd, rs1, rs2", "0000001 ..... ..... 000 ..... 0111011", .zmmul, or: .m) { x, i in
+        Pattern("mulw rd, rs1, rs2", "0000001 ..... ..... 000 ..... 0111011", [.zmmul, .rv64], or: [.m, .rv64]) { x, i in
             x[i.rd] = x.word(x[i.rs1].low32 * x[i.rs2].low32)
         },
         // Division by zero and overflow give what the manual wants because the IR defines them so.
@@ -22,16 +22,16 @@ extension Pattern {
         Pattern("divu rd, rs1, rs2", "0000001 ..... ..... 101 ..... 0110011", .m) { x, i in x[i.rd] = x[i.rs1].dividedUnsigned(by: x[i.rs2]) },
         Pattern("rem rd, rs1, rs2", "0000001 ..... ..... 110 ..... 0110011", .m) { x, i in x[i.rd] = x[i.rs1].remainderSigned(by: x[i.rs2]) },
         Pattern("remu rd, rs1, rs2", "0000001 ..... ..... 111 ..... 0110011", .m) { x, i in x[i.rd] = x[i.rs1].remainderUnsigned(by: x[i.rs2]) },
-        Pattern("divw rd, rs1, rs2", "0000001 ..... ..... 100 ..... 0111011", .m) { x, i in
+        Pattern("divw rd, rs1, rs2", "0000001 ..... ..... 100 ..... 0111011", [.m, .rv64]) { x, i in
             x[i.rd] = x.word(x[i.rs1].low32.dividedSigned(by: x[i.rs2].low32))
         },
-        Pattern("divuw rd, rs1, rs2", "0000001 ..... ..... 101 ..... 0111011", .m) { x, i in
+        Pattern("divuw rd, rs1, rs2", "0000001 ..... ..... 101 ..... 0111011", [.m, .rv64]) { x, i in
             x[i.rd] = x.word(x[i.rs1].low32.dividedUnsigned(by: x[i.rs2].low32))
         },
-        Pattern("remw rd, rs1, rs2", "0000001 ..... ..... 110 ..... 0111011", .m) { x, i in
+        Pattern("remw rd, rs1, rs2", "0000001 ..... ..... 110 ..... 0111011", [.m, .rv64]) { x, i in
             x[i.rd] = x.word(x[i.rs1].low32.remainderSigned(by: x[i.rs2].low32))
         },
-        Pattern("remuw rd, rs1, rs2", "0000001 ..... ..... 111 ..... 0111011", .m) { x, i in
+        Pattern("remuw rd, rs1, rs2", "0000001 ..... ..... 111 ..... 0111011", [.m, .rv64]) { x, i in
             x[i.rd] = x.word(x[i.rs1].low32.remainderUnsigned(by: x[i.rs2].low32))
         },
     ]

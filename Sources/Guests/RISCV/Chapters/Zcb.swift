@@ -21,7 +21,7 @@ extension Pattern {
         Pattern("c.sext.h rs1'", "100 1 11 ... 11 011 01", [.zcb, .zbb]) { x, i in
             x[i.rs1Low] = x[i.rs1Low].truncated(to: .i16).signExtended()
         },
-        Pattern("c.zext.w rs1'", "100 1 11 ... 11 100 01", [.zcb, .zba]) { x, i in x[i.rs1Low] = x[i.rs1Low].low32.zeroExtended() },
+        Pattern("c.zext.w rs1'", "100 1 11 ... 11 100 01", [.zcb, .zba, .rv64]) { x, i in x[i.rs1Low] = x[i.rs1Low].low32.zeroExtended() },
         Pattern("c.not rs1'", "100 1 11 ... 11 101 01", .zcb) { x, i in x[i.rs1Low] = ~x[i.rs1Low] },
         Pattern("c.mul rs1', rs2'", "100 1 11 ... 10 ... 01", [.zcb, .zmmul], or: [.zcb, .m]) { x, i in x[i.rs1Low] = x[i.rs1Low] * x[i.rs2Low] },
     ]

@@ -21,8 +21,8 @@ struct RegisterList {
     }
 
     /// By how much the stack pointer moves.
-    func adjustment(_ instruction: Instruction) -> Int64 {
-        let bytes = Int64(registers.count) &* 8
+    func adjustment(_ instruction: Instruction, _ xlen: XLEN) -> Int64 {
+        let bytes = Int64(registers.count &* xlen.bytes)
         return (bytes &+ 15) & ~15 &+ Int64(instruction.field(2, 2)) &* 16
     }
 
@@ -42,20 +42,20 @@ extension Emit {
         let list = RegisterList(i)
         var offset: Int64 = 0
         for register in list.registers {
-            offset &-= 8
-            store(.sp, offset, self[register], bytes: 8)
+            offset &-= Int64(xlen.bytes)
+            store(.sp, offset, self[register], bytes: xlen.bytes)
         }
-        self[.sp] = sum(.sp, -list.adjustment(i))
+        self[.sp] = sum(.sp, -list.adjustment(i, xlen))
     }
 
     func pop(_ i: Instruction) {
         let list = RegisterList(i)
-        var offset = list.adjustment(i)
+        var offset = list.adjustment(i, xlen)
         let loaded = list.registers.map { register in
-            offset &-= 8
-            return (register, load(.sp, offset, bytes: 8))
+            offset &-= Int64(xlen.bytes)
+            return (register, load(.sp, offset, bytes: xlen.bytes))
         }
-        let stack = sum(.sp, list.adjustment(i))
+        let stack = sum(.sp, list.adjustment(i, xlen))
         for (register, value) in loaded { self[register] = value }
         self[.sp] = stack
     }

@@ -14,14 +14,15 @@ extension Emit {
     mutating func setJumpTable(_ value: Value) {
         builder.put(RISCVState.jumpTable, value)
         let isReserved = (value & constant(0x3f as UInt64)) != constant(0 as UInt64)
-        setContext(constant(context & ~8) | isReserved << constant(3 as UInt64))
+        setContext(constant64(context & ~8) | isReserved << constant64(3))
         endInNewContext()
     }
 
     mutating func jumpByTable(_ index: UInt64, isCall: Bool) {
         guard hasJumpTable else { return illegal() }
-        let base = builder.get(RISCVState.jumpTable) & constant(~0x3f as UInt64)
-        let target = builder.load(base, Int64(index &* 8), MemoryAccess(bytes: 8)) & constant(~1 as UInt64)
+        let base = builder.get(RISCVState.jumpTable, xlen.type) & constant(~0x3f as UInt64)
+        let entry = Int64(index) &* Int64(xlen.bytes)
+        let target = builder.load(base, entry, MemoryAccess(bytes: xlen.bytes), xlen.type) & constant(~1 as UInt64)
         if isCall {
             self[.ra] = constant(next)
             builder.call(target, returningTo: next)

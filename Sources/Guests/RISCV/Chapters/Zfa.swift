@@ -1,5 +1,5 @@
 // "Zfa" Extension for Additional Floating-Point Instructions, for single and double precision. Those on half precision
-// stand with Zfh; those for 32-bit machines need RV32.
+// stand with Zfh.
 
 import IR
 import Translation
@@ -121,6 +121,12 @@ extension Pattern {
         },
         Pattern("fltq.d rd, fs1, fs2", "1010001 ..... ..... 101 ..... 1010011", [.zfa, .d]) { x, i in
             x[i.rd] = x.compare(.lessQuiet, x[double: i.fs1], x[double: i.fs2])
+        },
+        Pattern("fmvh.x.d rd, fs1", "1110001 00001 ..... 000 ..... 1010011", [.zfa, .d, .rv32]) { x, i in
+            x[i.rd] = x.bits(i.fs1).shiftedRightUnsigned(by: x.constant64(32))
+        },
+        Pattern("fmvp.d.x fd, rs1, rs2", "1011001 ..... ..... 000 ..... 1010011", [.zfa, .d, .rv32]) { x, i in
+            x[double: i.fd] = (x.zeroExtended(i.rs1) | x.zeroExtended(i.rs2) << x.constant64(32)).bits(as: .f64)
         },
         // Its rounding mode field is fixed: toward zero.
         Pattern("fcvtmod.w.d rd, fs1, rtz", "1100001 01000 ..... 001 ..... 1010011", [.zfa, .d]) { x, i in

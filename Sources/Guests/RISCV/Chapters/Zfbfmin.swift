@@ -22,8 +22,8 @@ extension Emit {
     /// The boxed BF16 number in a register, in the low bits of a word; the canonical NaN if it is not boxed properly.
     func brainBits(_ register: FloatRegister) -> Value {
         let all = bits(register)
-        let isBox = all.shiftedRightSigned(by: constant(16 as UInt64)) == constant(-1 as Int64)
-        return select(isBox, all & constant(0xffff as UInt64), constant(0x7fc0 as UInt64))
+        let isBox = all.shiftedRightSigned(by: constant64(16)) == constant64(~0)
+        return select(isBox, all & constant64(0xffff), constant64(0x7fc0))
     }
 }
 
@@ -31,7 +31,7 @@ extension Pattern {
     static let brainFloat: [Pattern] = [
         // Multiplication by one makes a NaN canonical, signals a signalling one, and changes nothing else.
         Pattern("fcvt.s.bf16 fd, fs1, rm", "0100000 00110 ..... ... ..... 1010011", .zfbfmin) { x, i in
-            let wide = (x.brainBits(i.fs1) << x.constant(16 as UInt64)).low32.bits(as: .f32)
+            let wide = (x.brainBits(i.fs1) << x.constant64(16)).low32.bits(as: .f32)
             x[single: i.fd] = x.float(.fmul, wide, x.builder.constant(0x3f80_0000, .f32))
         },
         Pattern("fcvt.bf16.s fd, fs1, rm", "0100010 01000 ..... ... ..... 1010011", .zfbfmin) { x, i in

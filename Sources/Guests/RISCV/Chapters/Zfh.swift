@@ -62,10 +62,10 @@ extension Pattern {
         Pattern("fcvt.wu.h rd, fs1, rm", "1100010 00001 ..... ... ..... 1010011", .zfh) { x, i in
             x[i.rd] = x.toInteger(x[half: i.fs1], .i32, signed: false)
         },
-        Pattern("fcvt.l.h rd, fs1, rm", "1100010 00010 ..... ... ..... 1010011", .zfh) { x, i in
+        Pattern("fcvt.l.h rd, fs1, rm", "1100010 00010 ..... ... ..... 1010011", [.zfh, .rv64]) { x, i in
             x[i.rd] = x.toInteger(x[half: i.fs1], .i64, signed: true)
         },
-        Pattern("fcvt.lu.h rd, fs1, rm", "1100010 00011 ..... ... ..... 1010011", .zfh) { x, i in
+        Pattern("fcvt.lu.h rd, fs1, rm", "1100010 00011 ..... ... ..... 1010011", [.zfh, .rv64]) { x, i in
             x[i.rd] = x.toInteger(x[half: i.fs1], .i64, signed: false)
         },
         Pattern("fcvt.h.w fd, rs1, rm", "1101010 00000 ..... ... ..... 1010011", .zfh) { x, i in
@@ -74,10 +74,10 @@ extension Pattern {
         Pattern("fcvt.h.wu fd, rs1, rm", "1101010 00001 ..... ... ..... 1010011", .zfh) { x, i in
             x[half: i.fd] = x.fromInteger(x[i.rs1].low32, .f16, signed: false)
         },
-        Pattern("fcvt.h.l fd, rs1, rm", "1101010 00010 ..... ... ..... 1010011", .zfh) { x, i in
+        Pattern("fcvt.h.l fd, rs1, rm", "1101010 00010 ..... ... ..... 1010011", [.zfh, .rv64]) { x, i in
             x[half: i.fd] = x.fromInteger(x[i.rs1], .f16, signed: true)
         },
-        Pattern("fcvt.h.lu fd, rs1, rm", "1101010 00011 ..... ... ..... 1010011", .zfh) { x, i in
+        Pattern("fcvt.h.lu fd, rs1, rm", "1101010 00011 ..... ... ..... 1010011", [.zfh, .rv64]) { x, i in
             x[half: i.fd] = x.fromInteger(x[i.rs1], .f16, signed: false)
         },
         Pattern("fclass.h rd, fs1", "1110010 00000 ..... 001 ..... 1010011", .zfh) { x, i in

@@ -5,12 +5,12 @@ import Translation
 
 enum AES {
     /// A byte substitution of 256 entries; lives for the whole process.
-    private struct Box: @unchecked Sendable {
+    struct Box: @unchecked Sendable {
         let entries: UnsafeMutablePointer<UInt8>
         subscript(byte: UInt8) -> UInt8 { entries[Int(byte)] }
     }
 
-    private static let box: Box = {
+    static let box: Box = {
         let entries = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
         // 3 generates the field, and its inverse the inverses: p and q run through it in step.
         var p: UInt8 = 1, q: UInt8 = 1
@@ -23,7 +23,7 @@ enum AES {
         return Box(entries: entries)
     }()
 
-    private static let inverseBox: Box = {
+    static let inverseBox: Box = {
         let entries = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
         for byte in UInt8.min ... .max { entries[Int(box[byte])] = byte }
         return Box(entries: entries)
@@ -32,7 +32,7 @@ enum AES {
     private static func rotated(_ byte: UInt8, _ amount: UInt8) -> UInt8 { byte &<< amount | byte &>> (8 &- amount) }
     /// Multiplication by x in GF(2⁸).
     private static func doubled(_ byte: UInt8) -> UInt8 { byte &<< 1 ^ (byte & 0x80 != 0 ? 0x1b : 0) }
-    private static func multiplied(_ a: UInt8, _ b: UInt8) -> UInt8 {
+    static func multiplied(_ a: UInt8, _ b: UInt8) -> UInt8 {
         var product: UInt8 = 0, factor = a, rest = b
         while rest != 0 {
             if rest & 1 != 0 { product ^= factor }

@@ -28,7 +28,7 @@ final class DecodeTree: @unchecked Sendable {
         var enabled: [Pattern] = []
         enabled.reserveCapacity(512)
         for table in Pattern.all {
-            for pattern in table where pattern.isEnabled(by: extensions) { enabled.append(pattern) }
+            for pattern in table where pattern.isEnabled(by: extensions) { enabled.append(pattern.narrowed(to: extensions.xlen)) }
         }
         let sketch = Sketch(patterns: enabled)
         nodes = .allocate(capacity: sketch.nodes.count)

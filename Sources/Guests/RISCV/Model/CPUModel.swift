@@ -25,32 +25,56 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// A CPU of the riscv64 guest: a name and the extensions it executes.
+/// A CPU of a RISC-V guest: a name and the extensions it executes.
 public struct CPUModel: Sendable, Hashable {
     public let name: String
     public let summary: String
     public var extensions: Extensions
+    /// The width of its registers.
+    public var xlen: XLEN { extensions.xlen }
     /// VLEN and ELEN, which count where there are vector instructions.
     public var vectorBits = 128
     public var elementBits = 64
 
-    /// The models that can be named on the command line.
-    public static let all: [CPUModel] = seeds.map {
-        CPUModel(name: $0.name, summary: $0.summary, extensions: $0.extensions.completed())
+    /// The models of 64-bit guests that can be named on the command line; the first is the default.
+    public static let all: [CPUModel] = models(.rv64)
+
+    /// The models of guests of one width; the first is the default.
+    public static func models(_ xlen: XLEN) -> [CPUModel] {
+        seeds(xlen).map { CPUModel(name: $0.name, summary: $0.summary, extensions: $0.extensions.completed()) }
     }
 
-    /// The models before their extensions bring others with them. `rv64` and `max` have the extensions that QEMU's have and
-    /// this guest knows.
-    private static let seeds: [CPUModel] = [
-        CPUModel(name: "rv64", summary: "a general 64-bit RISC-V CPU", extensions: [
-            .m, .a, .f, .d, .c, .zifencei, .zicntr, .zihpm, .zba, .zbb, .zbc, .zbs, .zfa, .zawrs, .zihintpause, .zihintntl,
-            .zicbom, .zicbop, .zicboz, .memoryProperties,
-        ]),
-        CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: [
-            .m, .a, .f, .d, .c, .b, .zifencei, .zicntr, .zihpm, .zbc, .zicond, .zfa, .zfh, .zfbfmin, .zcb, .zcmop, .zimop, .zawrs,
-            .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .v, .zvfh,
-            .zvbb, .zvknc, .zvkng, .zvksc, .zvksg, .zvknha, .zvfbfwma, .zicfilp, .zicfiss, .memoryProperties,
-        ]),
+    /// The models before their extensions bring others with them. Those of QEMU have the extensions that QEMU's have and
+    /// these guests know.
+    private static func seeds(_ xlen: XLEN) -> [CPUModel] {
+        var models = xlen == .rv64 ? wideSeeds : narrowSeeds
+        for index in models.indices {
+            models[index].extensions.subtract([.rv32, .rv64])
+            models[index].extensions.formUnion(xlen.marker)
+        }
+        return models
+    }
+
+    private static let general: Extensions = [
+        .m, .a, .f, .d, .c, .zifencei, .zicntr, .zihpm, .zba, .zbb, .zbc, .zbs, .zfa, .zawrs, .zihintpause, .zihintntl,
+        .zicbom, .zicbop, .zicboz, .memoryProperties,
+    ]
+    private static let everything: Extensions = [
+        .m, .a, .f, .d, .c, .b, .zifencei, .zicntr, .zihpm, .zbc, .zicond, .zfa, .zfh, .zfbfmin, .zcb, .zcmop, .zimop, .zawrs,
+        .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .v, .zvfh,
+        .zvbb, .zvknc, .zvkng, .zvksc, .zvksg, .zvknha, .zvfbfwma, .memoryProperties,
+    ]
+
+    private static let narrowSeeds: [CPUModel] = [
+        CPUModel(name: "rv32", summary: "a general 32-bit RISC-V CPU", extensions: general),
+        CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: everything),
+        CPUModel(name: "max32", summary: "the same as max", extensions: everything),
+        CPUModel(name: "rv32i", summary: "the base integer instructions only", extensions: []),
+    ]
+
+    private static let wideSeeds: [CPUModel] = [
+        CPUModel(name: "rv64", summary: "a general 64-bit RISC-V CPU", extensions: general),
+        CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: everything.union([.zicfilp, .zicfiss])),
         CPUModel(name: "rv64i", summary: "the base integer instructions only", extensions: []),
         CPUModel(name: "rva20u64", summary: "the profile RVA20U64", extensions: [
             .m, .a, .f, .d, .c, .zicntr, .ziccif, .ziccrse, .ziccamoa, .zicclsm, .za64rs,
@@ -65,11 +89,15 @@ public struct CPUModel: Sendable, Hashable {
     ]
 
     public static let `default` = all[0]
+    /// The model of guests of one width that nobody chose another for.
+    public static func `default`(_ xlen: XLEN) -> CPUModel { xlen == .rv64 ? .default : narrowDefault }
+    private static let narrowDefault = models(.rv32)[0]
 
     /// The model of a `-cpu` argument: a model name and switches, `name=on|off|true|false`, `+name`, `-name` or `name`.
-    public init(parsing text: String) throws(CPUModelError) {
+    /// - Parameter xlen: the width of the guest; the models of others are unknown.
+    public init(parsing text: String, xlen: XLEN = .rv64) throws(CPUModelError) {
         let parts = text.split(separator: ",", omittingEmptySubsequences: true).map(String.init)
-        guard let name = parts.first, let model = CPUModel.seeds.first(where: { $0.name == name }) else {
+        guard let name = parts.first, let model = CPUModel.seeds(xlen).first(where: { $0.name == name }) else {
             throw .unknownModel(parts.first ?? "")
         }
         self = model
@@ -84,7 +112,7 @@ public struct CPUModel: Sendable, Hashable {
     public init(name: String, summary: String, extensions: Extensions) {
         self.name = name
         self.summary = summary
-        self.extensions = extensions
+        self.extensions = extensions.contains(.rv32) ? extensions : extensions.union(.rv64)
     }
 
     /// Every feature switch that is understood, whether or not it can be switched on, for lists and completion.
@@ -113,7 +141,7 @@ public struct CPUModel: Sendable, Hashable {
             set(known.extensions, isOn, &denied)
         } else if feature == "g" {
             if isOn { set([.m, .a, .f, .d, .zicsr, .zifencei], true, &denied) }
-        } else if let profile = CPUModel.seeds.first(where: { $0.name == feature && feature.hasPrefix("rva") }) {
+        } else if let profile = CPUModel.seeds(xlen).first(where: { $0.name == feature && feature.hasPrefix("rva") }) {
             // Without its extensions hardly a program runs: a profile is not taken away as a whole.
             guard isOn else { throw .unsupportedFeature(feature + "=off") }
             set(profile.extensions, true, &denied)

@@ -25,7 +25,10 @@ extension Extensions {
             }
             // The letter c is all of zca and the loads and stores of the floating-point registers that there are.
             if all.isSuperset(of: [.c, .d]) { all.formUnion(Extensions.zcd.subtracting(denied)) }
-            if all.contains(.zca), !all.contains(.d) || all.contains(.zcd) { all.formUnion(Extensions.c.subtracting(denied)) }
+            if all.isSuperset(of: [.rv32, .f]), !all.isDisjoint(with: [.c, .zce]) { all.formUnion(Extensions.zcf.subtracting(denied)) }
+            if all.contains(.zca), !all.contains(.d) || all.contains(.zcd), !all.isSuperset(of: [.rv32, .f]) || all.contains(.zcf) {
+                all.formUnion(Extensions.c.subtracting(denied))
+            }
             if all == before { break }
         }
         // Counters without instructions to read them are left out silently.
@@ -42,7 +45,9 @@ extension Extensions {
         if lacks(.zfbfmin, .f) { return "Zfbfmin extension depends on F extension" }
         if lacks(.f, .zicsr) { return "F extension requires Zicsr" }
         if lacks(.d, .f) { return "D extension requires F extension" }
-        if lacks([.zcd, .zcb, .zcmp, .zcmt], .zca) { return "Zcf/Zcd/Zcb/Zcmp/Zcmt extensions require Zca extension" }
+        if isSuperset(of: [.rv64, .zcf]) { return "Zcf extension is only relevant to RV32" }
+        if lacks(.zcf, .f) { return "Zcf extension requires F extension" }
+        if lacks([.zcf, .zcd, .zcb, .zcmp, .zcmt], .zca) { return "Zcf/Zcd/Zcb/Zcmp/Zcmt extensions require Zca extension" }
         if lacks(.zcd, .d) { return "Zcd extension requires D extension" }
         // Their encodings are those of c.fsdsp.
         if contains(.zcd), !isDisjoint(with: [.zcmp, .zcmt]) { return "Zcmp/Zcmt extensions are incompatible with Zcd extension" }
@@ -59,6 +64,7 @@ extension Extensions {
         if lacks([.zvbc, .zvknhb], .zve64x) { return "Zvbc and Zvknhb extensions require V or Zve64x extensions" }
         if lacks(.zvfbfmin, .zve32f) { return "Zvfbfmin extension depends on Zve32f extension" }
         if lacks(.zvfbfwma, .zvfbfmin) { return "Zvfbfwma extension depends on Zvfbfmin extension" }
+        if contains(.rv32), !isDisjoint(with: [.zicfilp, .zicfiss]) { return "zicfilp and zicfiss are supported with 64-bit registers only" }
         if lacks(.zicfilp, .zicsr) { return "zicfilp extension requires zicsr extension" }
         if lacks(.zicfiss, .zicsr) { return "zicfiss extension requires zicsr extension" }
         if lacks(.zicfiss, .a) { return "zicfiss extension requires A extension" }

@@ -6,6 +6,12 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public let rawValue: UInt128
     public init(rawValue: UInt128) { self.rawValue = rawValue }
 
+    // The base instruction set: one of them is in every CPU (`XLEN`).
+    public static let rv32 = Extensions(rawValue: 1 << 126)
+    public static let rv64 = Extensions(rawValue: 1 << 125)
+    /// The width that these extensions are for.
+    public var xlen: XLEN { contains(.rv32) ? .rv32 : .rv64 }
+
     public static let m = Extensions(rawValue: 1 << 0)
     public static let zaamo = Extensions(rawValue: 1 << 1)
     public static let zalrsc = Extensions(rawValue: 1 << 2)
@@ -62,6 +68,8 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zcmt = Extensions(rawValue: 1 << 90)
     public static let zce = Extensions(rawValue: 1 << 91)
     public static let zihpm = Extensions(rawValue: 1 << 92)
+    /// The compressed loads and stores of single-precision registers, which RV32 alone has.
+    public static let zcf = Extensions(rawValue: 1 << 93)
 
     // The vector extensions.
     public static let v = Extensions(rawValue: 1 << 63)
@@ -100,6 +108,11 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zicfilp = Extensions(rawValue: 1 << 50)
     public static let zicfiss = Extensions(rawValue: 1 << 51)
 
+    /// The instructions of the privileged manual: a machine's harts have them, programs do not.
+    static let privileged = Extensions(rawValue: 1 << 120)
+    public static let h = Extensions(rawValue: 1 << 121)
+    public static let svinval = Extensions(rawValue: 1 << 122)
+
     // Properties of memory and of reservation sets: this guest has them all.
     public static let zic64b = Extensions(rawValue: 1 << 100)
     public static let ziccamoa = Extensions(rawValue: 1 << 101)
@@ -117,7 +130,7 @@ public struct Extensions: OptionSet, Sendable, Hashable {
         ("zicsr", .zicsr), ("zifencei", .zifencei), ("zihintntl", .zihintntl), ("zihintpause", .zihintpause),
         ("zihpm", .zihpm), ("zimop", .zimop), ("zmmul", .zmmul), ("za64rs", .za64rs), ("zaamo", .zaamo), ("zabha", .zabha),
         ("zacas", .zacas), ("zama16b", .zama16b), ("zalrsc", .zalrsc), ("zawrs", .zawrs), ("zfa", .zfa), ("zfbfmin", .zfbfmin),
-        ("zfh", .zfh), ("zfhmin", .zfhmin), ("zca", .zca), ("zcb", .zcb), ("zcd", .zcd), ("zce", .zce), ("zcmop", .zcmop),
+        ("zfh", .zfh), ("zfhmin", .zfhmin), ("zca", .zca), ("zcb", .zcb), ("zcd", .zcd), ("zce", .zce), ("zcf", .zcf), ("zcmop", .zcmop),
         ("zcmp", .zcmp), ("zcmt", .zcmt), ("zba", .zba), ("zbb", .zbb), ("zbc", .zbc), ("zbkb", .zbkb), ("zbkc", .zbkc),
         ("zbkx", .zbkx), ("zbs", .zbs), ("zk", .zk), ("zkn", .zkn), ("zknd", .zknd), ("zkne", .zkne), ("zknh", .zknh),
         ("zkr", .zkr), ("zks", .zks), ("zksed", .zksed), ("zksh", .zksh), ("zkt", .zkt),
@@ -138,7 +151,7 @@ public struct Extensions: OptionSet, Sendable, Hashable {
 
     /// The ISA string of a machine with these extensions, as `/proc/cpuinfo` and the device tree spell it.
     public var isaString: String {
-        var text = "rv64i"
+        var text = xlen.baseName + "i"
         for (letter, extensions) in Extensions.letters where isSuperset(of: extensions) { text += letter }
         for (name, extensions) in Extensions.multiLetter where isSuperset(of: extensions) { text += "_" + name }
         return text

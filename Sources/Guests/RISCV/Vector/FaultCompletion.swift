@@ -3,7 +3,7 @@
 
 import Translation
 
-extension RISCV64: FaultCompleting {
+extension RISCVGuest: FaultCompleting {
     public func completeFault(of vcpu: VCPU, code: any CodeSource) -> Bool {
         var bits: UInt32 = 0
         let pc = vcpu.pc
@@ -11,7 +11,7 @@ extension RISCV64: FaultCompleting {
             bytes.baseAddress.map { code.readCode(at: pc, into: $0, count: 4) } ?? 0
         }
         bits = UInt32(littleEndian: bits)
-        guard count == 4, model.extensions.contains(.zve32x), let operation = RISCV64.vectorMemoryOperation(bits),
+        guard count == 4, model.extensions.contains(.zve32x), let operation = RISCVGuest.vectorMemoryOperation(bits),
               let function = HelperTable.functions[Int(VectorUnit.helper)] else { return false }
         let instruction = Instruction(bits)
         func register(_ number: Register) -> UInt64 {
@@ -19,7 +19,7 @@ extension RISCV64: FaultCompleting {
         }
         let vectors = VectorConfiguration(model)
         let descriptor = VectorUnit.descriptor(bits, operation, frm: vcpu.context & 7, registerShift: vectors.shift, vectors.capability)
-        guard function(vcpu.state, descriptor, register(instruction.rs1), register(instruction.rs2)) == 0 else { return false }
+        guard function(vcpu.state, descriptor, register(instruction.rs1), model.xlen.signExtended(register(instruction.rs2))) == 0 else { return false }
         vcpu.pc = pc &+ 4
         return true
     }

@@ -9,8 +9,10 @@ struct VectorCapability: OptionSet {
     static let element64 = VectorCapability(rawValue: 8)
     /// Conversions between f16 and f32 only.
     static let halfConversions = VectorCapability(rawValue: 16)
+    /// Addresses have 32 bits.
+    static let narrowAddresses = VectorCapability(rawValue: 32)
     /// SHA-2 on 64-bit elements.
-    static let longHashes = VectorCapability(rawValue: 32)
+    static let longHashes = VectorCapability(rawValue: 64)
 }
 
 struct VectorInstruction {
@@ -268,6 +270,8 @@ struct VectorInstruction {
             return width <= widest && emul >= -3 && emul <= 3 && isAligned(vd, emul) && fits(emul) && sparesMask
         case .store, .storeStrided: return width <= widest && emul >= -3 && emul <= 3 && isAligned(vd, emul) && fits(emul)
         case .storeIndexed, .loadIndexed:
+            // An index wider than a register is reserved.
+            if width > 2, capability.contains(.narrowAddresses) { return false }
             guard width <= widest, emul >= -3, emul <= 3, isAligned(vs2, emul), isAligned(vd, lmul), fits(lmul) else { return false }
             guard operation == .loadIndexed else { return true }
             guard sparesMask else { return false }

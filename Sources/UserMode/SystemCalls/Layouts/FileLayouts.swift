@@ -35,6 +35,12 @@ package extension StructLayout {
          ("f_files", .ulong), ("f_ffree", .ulong), ("f_fsid", .array(.i32, 2)), ("f_namelen", .long),
          ("f_frsize", .long), ("f_flags", .long), ("f_spare", .array(.long, 4))]
     }
+    /// That of 32-bit guests, whose numbers of blocks and files have 64 bits.
+    static let statfs64 = StructLayout("statfs64") {
+        [("f_type", .long), ("f_bsize", .long), ("f_blocks", .u64), ("f_bfree", .u64), ("f_bavail", .u64),
+         ("f_files", .u64), ("f_ffree", .u64), ("f_fsid", .array(.i32, 2)), ("f_namelen", .long), ("f_frsize", .long),
+         ("f_flags", .long), ("f_spare", .array(.long, 4))]
+    }
     static let flock = StructLayout("flock") {
         [("l_type", .i16), ("l_whence", .i16), ("l_start", .long), ("l_len", .long), ("l_pid", .i32)]
     }
@@ -56,5 +62,6 @@ package extension StructLayout {
     static let mountAttributes = StructLayout("mount_attr") {
         [("attr_set", .u64), ("attr_clr", .u64), ("propagation", .u64), ("userns_fd", .u64)]
     }
+    static let fileTimes64 = StructLayout("timespec64[2]") { [("t", .array(.structure(.timespec64), 2))] }
     static let fileTimes = StructLayout("timespec[2]") { [("t", .array(.structure(.timespec), 2))] }
 }

@@ -5,22 +5,22 @@ package extension StructLayout {
         [("key", .i32), ("uid", .u32), ("gid", .u32), ("cuid", .u32), ("cgid", .u32), ("mode", .u32), ("seq", .u16),
          ("pad2", .padding(2)), ("unused1", .ulong), ("unused2", .ulong)]
     }
-    /// amd64 leaves a gap after each time.
+    /// amd64 leaves a gap after each time; 32-bit guests have the upper halves there.
     static let semaphoreSet = StructLayout("semid64_ds", fields: { flavour in
         flavour == .x86
             ? [("sem_perm", .structure(.ipcPermissions)), ("sem_otime", .long), ("unused1", .ulong),
                ("sem_ctime", .long), ("unused2", .ulong), ("sem_nsems", .ulong), ("unused3", .ulong),
                ("unused4", .ulong)]
-            : [("sem_perm", .structure(.ipcPermissions)), ("sem_otime", .long), ("sem_ctime", .long),
+            : [("sem_perm", .structure(.ipcPermissions)), ("sem_otime", .time), ("sem_ctime", .time),
                ("sem_nsems", .ulong), ("unused3", .ulong), ("unused4", .ulong)]
     })
     static let sharedMemory = StructLayout("shmid64_ds") {
-        [("shm_perm", .structure(.ipcPermissions)), ("shm_segsz", .ulong), ("shm_atime", .long), ("shm_dtime", .long),
-         ("shm_ctime", .long), ("shm_cpid", .i32), ("shm_lpid", .i32), ("shm_nattch", .ulong), ("unused4", .ulong),
+        [("shm_perm", .structure(.ipcPermissions)), ("shm_segsz", .ulong), ("shm_atime", .time), ("shm_dtime", .time),
+         ("shm_ctime", .time), ("shm_cpid", .i32), ("shm_lpid", .i32), ("shm_nattch", .ulong), ("unused4", .ulong),
          ("unused5", .ulong)]
     }
     static let messageQueue = StructLayout("msqid64_ds") {
-        [("msg_perm", .structure(.ipcPermissions)), ("msg_stime", .long), ("msg_rtime", .long), ("msg_ctime", .long),
+        [("msg_perm", .structure(.ipcPermissions)), ("msg_stime", .time), ("msg_rtime", .time), ("msg_ctime", .time),
          ("msg_cbytes", .ulong), ("msg_qnum", .ulong), ("msg_qbytes", .ulong), ("msg_lspid", .i32),
          ("msg_lrpid", .i32), ("unused4", .ulong), ("unused5", .ulong)]
     }

@@ -8,6 +8,9 @@ package extension StructLayout {
     static let itimerspec = StructLayout("itimerspec") {
         [("it_interval", .structure(.timespec)), ("it_value", .structure(.timespec))]
     }
+    static let itimerspec64 = StructLayout("itimerspec64") {
+        [("it_interval", .structure(.timespec64)), ("it_value", .structure(.timespec64))]
+    }
     static let itimerval = StructLayout("itimerval") {
         [("it_interval", .structure(.timeval)), ("it_value", .structure(.timeval))]
     }
@@ -20,6 +23,13 @@ package extension StructLayout {
          ("time", .structure(.timeval)), ("tick", .long), ("ppsfreq", .long), ("jitter", .long), ("shift", .i32),
          ("stabil", .long), ("jitcnt", .long), ("calcnt", .long), ("errcnt", .long), ("stbcnt", .long), ("tai", .i32),
          ("unused", .padding(44))]
+    }
+    /// `struct __kernel_timex` of the `_time64` calls.
+    static let timex64 = StructLayout("timex64") {
+        [("modes", .u32), ("offset", .i64), ("freq", .i64), ("maxerror", .i64), ("esterror", .i64),
+         ("status", .i32), ("constant", .i64), ("precision", .i64), ("tolerance", .i64), ("tv_sec", .i64), ("tv_usec", .i64),
+         ("tick", .i64), ("ppsfreq", .i64), ("jitter", .i64), ("shift", .i32), ("stabil", .i64), ("jitcnt", .i64),
+         ("calcnt", .i64), ("errcnt", .i64), ("stbcnt", .i64), ("tai", .i32), ("unused", .padding(44))]
     }
     /// `sigev_value` and the rest; the union holds a thread id or two pointers.
     static let sigevent = StructLayout("sigevent") {

@@ -23,6 +23,9 @@ enum FileCalls {
         .host("pipe", SYS_pipe, [.integerOut]),
         .host("ftruncate", SYS_ftruncate, [.fd, .offset]),
         .host("truncate", SYS_truncate, [.string, .offset]),
+        .host("ftruncate64", SYS_ftruncate, [.fd, .offset]),
+        .host("truncate64", SYS_truncate, [.string, .offset]),
+        SystemCallDescription("llseek", [.fd, .hex, .hex, .structOut(.offset), .flags(.whence)], seek),
         .host("fallocate", SYS_fallocate, [.fd, .flags(.fallocate), .offset, .offset], .waits),
         .host("fsync", SYS_fsync, [.fd], .waits),
         .host("fdatasync", SYS_fdatasync, [.fd], .waits),
@@ -31,6 +34,7 @@ enum FileCalls {
         .host("sync_file_range", SYS_sync_file_range, [.fd, .offset, .offset, .flags(.syncRange)]),
         .host("readahead", SYS_readahead, [.fd, .offset, .size]),
         .host("fadvise64", SYS_fadvise64, [.fd, .offset, .size, .flags(.advice)]),
+        .host("fadvise64_64", SYS_fadvise64, [.fd, .offset, .offset, .flags(.advice)]),
         .host("copy_file_range", SYS_copy_file_range,
               [.fd, .structInOut(.offset), .fd, .structInOut(.offset), .size, .hex], .waits),
         .host("sendfile", SYS_sendfile, [.fd, .fd, .structInOut(.cLong), .size], .waits),
@@ -56,6 +60,16 @@ enum FileCalls {
         .host("lstat", SYS_lstat, [.pathNoFollow, .structOut(.stat)]),
         .host("statfs", SYS_statfs, [.path, .structOut(.statfs)]),
         .host("fstatfs", SYS_fstatfs, [.fd, .structOut(.statfs)]),
+        SystemCallDescription("statfs64", [.path, .size, .structOut(.statfs64)]) { call in
+            guard call[1] == 88 else { return .error(EINVAL) }
+            return call.withPath(call[0], in: AT_FDCWD, follow: true) { path in
+                call.withOutput(.statfs64, call[2]) { .value(call.host(SYS_statfs, path, $0)) }
+            }
+        },
+        SystemCallDescription("fstatfs64", [.fd, .size, .structOut(.statfs64)]) { call in
+            guard call[1] == 88 else { return .error(EINVAL) }
+            return call.withOutput(.statfs64, call[2]) { .value(call.host(SYS_fstatfs, Int(call.int(0)), $0)) }
+        },
         .host("access", SYS_access, [.path, .flags(.access)]),
         .host("faccessat", SYS_faccessat, [.dirfd, .path, .flags(.access)]),
         .host("faccessat2", SYS_faccessat2, [.dirfd, .path, .flags(.access), .flags(.atAccess)]),
@@ -66,6 +80,7 @@ enum FileCalls {
         .host("fchown", SYS_fchown, [.fd, .int, .int]),
         .host("fchownat", SYS_fchownat, [.dirfd, .string, .int, .int, .flags(.at)]),
         .host("utimensat", SYS_utimensat, [.dirfd, .path, .structIn(.fileTimes), .flags(.at)]),
+        .host("utimensat_time64", SYS_utimensat, [.dirfd, .path, .structIn(.fileTimes64), .flags(.at)]),
         .host("umask", SYS_umask, [.mode]),
         .host("setxattr", SYS_setxattr, [.string, .string, .bufferIn(length: 3), .size, .flags(.attribute)]),
         .host("lsetxattr", SYS_lsetxattr, [.string, .string, .bufferIn(length: 3), .size, .flags(.attribute)]),
@@ -136,6 +151,14 @@ enum FileCalls {
             }
             return call.host(.waits, SYS_openat2, Int(call.int(0)), call.pointer(at: 1), Int(bitPattern: base), 24)
         }
+    }
+
+    /// The offset in two registers, the high half first; the result goes to memory.
+    private static func seek(_ call: SystemCall) -> SystemCallResult {
+        let offset = Int64(bitPattern: call[1] << 32 | call[2] & 0xffff_ffff)
+        let place = call.host(SYS_lseek, Int(call.int(0)), Int(offset), Int(call.int(4)))
+        guard place >= 0 else { return .value(place) }
+        return call.writeInteger(call[3], UInt64(bitPattern: place), size: 8) ? .value(0) : .error(EFAULT)
     }
 
     private static func close(_ call: SystemCall) -> SystemCallResult {

@@ -44,6 +44,7 @@ enum InformationCalls {
         .host("sched_get_priority_max", SYS_sched_get_priority_max, [.flags(.scheduler)]),
         .host("sched_get_priority_min", SYS_sched_get_priority_min, [.flags(.scheduler)]),
         .host("sched_rr_get_interval", SYS_sched_rr_get_interval, [.pid, .structOut(.timespec)]),
+        .host("sched_rr_get_interval_time64", SYS_sched_rr_get_interval, [.pid, .structOut(.timespec64)]),
         .host("sched_setaffinity", SYS_sched_setaffinity, [.pid, .size, .pointer]),
         .host("sched_getaffinity", SYS_sched_getaffinity, [.pid, .size, .pointer]),
         .host("sched_setattr", SYS_sched_setattr, [.pid, .pointer, .hex]),
@@ -72,7 +73,7 @@ enum InformationCalls {
 
     static let system: [SystemCallDescription] = [
         SystemCallDescription("uname", [.structOut(.kernelNames)], kernelNames),
-        .host("sysinfo", SYS_sysinfo, [.structOut(.systemInformation)]),
+        SystemCallDescription("sysinfo", [.structOut(.systemInformation)], systemInformation),
         .host("getrandom", SYS_getrandom, [.bufferOut, .size, .flags(.random)], .waits),
         .host("sethostname", SYS_sethostname, [.string, .size]),
         .host("setdomainname", SYS_setdomainname, [.string, .size]),
@@ -91,6 +92,7 @@ enum InformationCalls {
         .refused("io_cancel", ENOSYS, because: "see io_setup"),
         .refused("io_getevents", ENOSYS, because: "see io_setup"),
         .refused("io_pgetevents", ENOSYS, because: "see io_setup"),
+        .refused("io_pgetevents_time64", ENOSYS, because: "see io_setup"),
         .refused("io_uring_setup", ENOSYS, [.unsigned, .pointer],
                  because: "its rings carry requests past Apus, with addresses and flags that nobody converts; libraries use epoll instead"),
         .refused("io_uring_enter", ENOSYS, because: "see io_uring_setup"),
@@ -144,8 +146,7 @@ enum InformationCalls {
             if wanted.1 == infinity { wanted.1 = .max }
         }
         let mine = pid == 0 || pid == Int(getpid())
-        // RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS
-        let virtual = mine && [2, 3, 9].contains(resource)
+        let virtual = mine && VirtualLimits.resources.contains(resource)
         if virtual && new != 0 && wanted.0 > wanted.1 { return .error(EINVAL) }
         let passNew = new != 0 && !virtual
         let result = withUnsafeMutableBytes(of: &wanted) { wanted in
@@ -229,6 +230,26 @@ enum InformationCalls {
             }
         }
         return .value(0)
+    }
+
+    /// Numbers of bytes that a 32-bit word cannot hold are counted in larger units, as the kernel does for 32-bit programs.
+    private static func systemInformation(_ call: SystemCall) -> SystemCallResult {
+        guard call.model.wordSize == 4 else { return call.withOutput(.systemInformation, call[0]) { .value(call.host(SYS_sysinfo, $0)) } }
+        return call.withOutput(.systemInformation, call[0]) { address in
+            let result = call.host(SYS_sysinfo, address)
+            guard result == 0, let host = UnsafeMutableRawPointer(bitPattern: address) else { return .value(result) }
+            // On the host six numbers of bytes begin at 32 and two at 88; the unit is at 104.
+            let numbers = [32, 40, 48, 56, 64, 72, 88, 96]
+            let greatest = numbers.map { host.load(fromByteOffset: $0, as: UInt64.self) }.max() ?? 0
+            var shift: UInt64 = 0
+            while greatest &>> shift > UInt64(UInt32.max) { shift &+= 12 }
+            for offset in numbers {
+                host.storeBytes(of: host.load(fromByteOffset: offset, as: UInt64.self) &>> shift, toByteOffset: offset, as: UInt64.self)
+            }
+            let unit = host.load(fromByteOffset: 104, as: UInt32.self)
+            host.storeBytes(of: unit &<< UInt32(truncatingIfNeeded: shift), toByteOffset: 104, as: UInt32.self)
+            return .value(0)
+        }
     }
 
     private static func flushInstructionCache(_ call: SystemCall) -> SystemCallResult {

@@ -10,6 +10,7 @@ enum TimeCalls {
         .host("clock_settime64", SYS_clock_settime, [.flags(.clock), .structIn(.timespec64)]),
         .host("clock_getres", SYS_clock_getres, [.flags(.clock), .structOut(.timespec)]),
         .host("clock_getres_time64", SYS_clock_getres, [.flags(.clock), .structOut(.timespec64)]),
+        .host("clock_adjtime64", SYS_clock_adjtime, [.flags(.clock), .structInOut(.timex64)]),
         .host("clock_adjtime", SYS_clock_adjtime, [.flags(.clock), .structInOut(.timex)]),
         SystemCallDescription("nanosleep", [.structIn(.timespec), .structOut(.timespec)]) { call in
             sleep(call, .timespec, clock: Int(CLOCK_MONOTONIC), flags: 0, wanted: call[0], left: call[1])
@@ -33,6 +34,8 @@ enum TimeCalls {
         .host("timer_create", SYS_timer_create, [.flags(.clock), .structIn(.sigevent), .structOut(.cInt)]),
         .host("timer_settime", SYS_timer_settime, [.int, .flags(.timer), .structIn(.itimerspec), .structOut(.itimerspec)]),
         .host("timer_gettime", SYS_timer_gettime, [.int, .structOut(.itimerspec)]),
+        .host("timer_settime64", SYS_timer_settime, [.int, .flags(.timer), .structIn(.itimerspec64), .structOut(.itimerspec64)]),
+        .host("timer_gettime64", SYS_timer_gettime, [.int, .structOut(.itimerspec64)]),
         .host("timer_getoverrun", SYS_timer_getoverrun, [.int]),
         .host("timer_delete", SYS_timer_delete, [.int]),
     ]

@@ -1,0 +1,133 @@
+// Block nodes, exports and jobs of one process, as QMP sees them. The commands are in the other files of this folder.
+//
+// Locks: the monitor runs one command at a time; `changing` is held by whoever changes the graph, be it a command or the
+// end of a job; `state` guards the tables. Requests of exports are kept out by `quiesced` while nodes are exchanged.
+
+import Block
+import Core
+import Host
+import Monitor
+import NBD
+import Sockets
+
+/// The block side of a monitor.
+public final class BlockService: Sendable {
+    public let graph: BlockGraph
+    let monitor: Monitor
+
+    /// A node that has a name.
+    struct NodeEntry: Sendable {
+        var node: Node
+        /// How it was described; nil for nodes that came by a file's header.
+        var description: JSONValue?
+        /// It was added by itself, and goes by blockdev-del.
+        var isOwned: Bool
+    }
+    struct ExportEntry: Sendable {
+        var id: String
+        var export: Export
+        var nodeName: String
+        var isLeaving = false
+    }
+    struct State {
+        var nodes: [String: NodeEntry] = [:]
+        var exports: [ExportEntry] = []
+        var server: (server: Server, listener: Listener)?
+        var jobs: [BlockJob] = []
+        var bitmaps: [String: [NodeBitmap]] = [:]
+        var counter = 0
+    }
+    let state = Locked(State())
+    let changing = Locked(())
+
+    /// Makes the block commands and events known to `monitor`.
+    public init(_ graph: BlockGraph, _ monitor: Monitor) {
+        self.graph = graph
+        self.monitor = monitor
+        monitor.register(nodeCommands + exportCommands + bitmapCommands + jobCommands + snapshotCommands + transactionCommands, events: BlockService.events)
+    }
+
+    static let events = [
+        EventDeclaration("JOB_STATUS_CHANGE", [Parameter("id", .text), Parameter("status", .enumeration("JobStatus", BlockJob.statusWords))]),
+        EventDeclaration("BLOCK_JOB_READY", jobEvent), EventDeclaration("BLOCK_JOB_COMPLETED", jobEvent + [Parameter("error", .text, optional: true)]),
+        EventDeclaration("BLOCK_JOB_CANCELLED", jobEvent),
+        EventDeclaration("BLOCK_JOB_PENDING", [Parameter("type", .enumeration("JobType", BlockJob.typeWords)), Parameter("id", .text)]),
+        EventDeclaration("BLOCK_EXPORT_DELETED", [Parameter("id", .text)]),
+    ]
+    private static let jobEvent = [
+        Parameter("type", .enumeration("JobType", BlockJob.typeWords)), Parameter("device", .text), Parameter("len", .integer),
+        Parameter("offset", .integer), Parameter("speed", .integer),
+    ]
+
+    /// Runs `body`; what goes wrong in the block layer is told to the client.
+    static func reporting<Result>(_ body: () throws(BlockError) -> Result) throws(MonitorError) -> Result {
+        do { return try body() } catch { throw MonitorError(error.file == nil ? error.place : "\(error)") }
+    }
+
+    // MARK: Finding
+
+    func entry(_ name: String) -> NodeEntry? { state.withLock { $0.nodes[name] } }
+
+    /// A node by its name. - Throws: `invalid` if there is none.
+    func find(_ name: String) throws(BlockError) -> Node {
+        guard let node = entry(name)?.node else { throw .invalid("Cannot find device='\(name)' nor node-name='\(name)'") }
+        return node
+    }
+    /// The node that `device` or `node-name` means.
+    func find(_ arguments: Arguments) throws(BlockError) -> Node {
+        guard let name = arguments.text("node-name") ?? arguments.text("device") else { throw .invalid("Parameter 'node-name' is missing") }
+        return try find(name)
+    }
+
+    // MARK: Exchanging
+
+    /// Runs `body` while no export has a request in flight. With `changing` held; not to be nested.
+    func quiesced<Result>(_ body: () throws(BlockError) -> Result) throws(BlockError) -> Result {
+        let roots = state.withLock { $0.exports.map(\.export.root) }
+        for root in roots { root.enter() }
+        defer { for root in roots { root.leave() } }
+        return try body()
+    }
+
+    /// Who stands on `old` stands on `new` from now on, but for `new` itself. While quiesced.
+    func exchange(_ old: Node, for new: Node) {
+        for root in state.withLock({ $0.exports.map(\.export.root) }) where root.held === old {
+            new.retain()
+            try? root.replace(new).close()
+        }
+        // Named nodes, and what stands below them without a name.
+        for parent in allNodes where parent !== new && parent !== old && parent.backing === old {
+            guard let storage = parent.storage as? ImageStorage, storage.backing === old else { continue }
+            new.retain()
+            storage.setBacking(new)
+            try? old.close()
+        }
+    }
+
+    /// All nodes there are.
+    var allNodes: [Node] {
+        var found: [Node] = []
+        func visit(_ node: Node, _ depth: Int) {
+            guard depth < BlockGraph.deepestChain, !found.contains(where: { $0 === node }) else { return }
+            found.append(node)
+            for child in node.children { visit(child.node, depth + 1) }
+        }
+        for entry in state.withLock({ $0.nodes.values.sorted { $0.node.name < $1.node.name } }) { visit(entry.node, 0) }
+        return found
+    }
+
+    // MARK: The end
+
+    /// Ends jobs, exports, and gives all nodes up.
+    public func shutDown() {
+        let jobs = state.withLock { $0.jobs }
+        for job in jobs { job.cancel() }
+        for job in jobs { job.waitForEnd() }
+        stopServer()
+        let nodes = state.withLock { state in
+            defer { state.nodes = [:] }
+            return state.nodes.values.filter(\.isOwned).map(\.node)
+        }
+        for node in nodes { try? node.close() }
+    }
+}

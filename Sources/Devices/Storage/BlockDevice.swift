@@ -1,0 +1,115 @@
+// A disk as devices see it: a node of the block graph with the guest's pieces of memory for buffers, requests checked and
+// counted. virtio-blk, SCSI disks, NVMe and AHCI share it.
+
+import Block
+import Core
+import Host
+
+/// How a request ended.
+public enum DiskResult: Sendable, Equatable {
+    case done
+    case failed(BlockError.Kind)
+    public var isDone: Bool { self == .done }
+}
+
+/// What `query-blockstats` and `info blockstats` show.
+public struct DiskStatistics: Sendable, Equatable {
+    public var readBytes: UInt64 = 0, writtenBytes: UInt64 = 0
+    public var reads: UInt64 = 0, writes: UInt64 = 0, flushes: UInt64 = 0
+    public var failures: UInt64 = 0
+}
+
+/// A disk. All methods may be called from any thread and may block.
+public final class BlockDevice: Sendable {
+    public static let sectorBytes: UInt64 = 512
+    public let node: Node
+    public let isReadOnly: Bool
+    private let counts = Locked(DiskStatistics())
+    private let bytes: Locked<UInt64>
+    private let cached = AtomicInt(1)
+
+    /// - Throws: the length cannot be had, or a writable disk was asked for and the node is not.
+    public init(_ node: Node, isReadOnly: Bool) throws(ConfigurationError) {
+        self.node = node
+        self.isReadOnly = isReadOnly
+        guard isReadOnly || node.isWritable else { throw ConfigurationError("Block node is read-only: '\(node.filename)'") }
+        do throws(BlockError) { bytes = Locked(try node.length()) } catch { throw ConfigurationError(error.description) }
+    }
+
+    /// Bytes.
+    public var size: UInt64 { bytes.withLock { $0 } }
+    public var statistics: DiskStatistics { counts.withLock { $0 } }
+    /// The length was changed (`block_resize`).
+    public func refreshSize() throws(BlockError) {
+        let length = try node.length()
+        bytes.withLock { $0 = length }
+    }
+
+    /// Off: each write is flushed before it counts as done.
+    public var isWriteCacheEnabled: Bool {
+        get { cached.load() != 0 }
+        set { cached.store(newValue ? 1 : 0) }
+    }
+
+    /// Whether `count` bytes from `offset` are on the disk.
+    public func contains(_ offset: UInt64, _ count: UInt64) -> Bool {
+        let size = size
+        return offset <= size && count <= size - offset
+    }
+
+    private static func buffers(_ pieces: GuestPieces) -> [BlockBuffer] { pieces.pieces.map { BlockBuffer(base: $0.host, count: $0.count) } }
+
+    /// Reads into the guest's memory.
+    public func read(_ offset: UInt64, into pieces: GuestPieces) -> DiskResult {
+        guard contains(offset, UInt64(pieces.count)) else { return .failed(.invalid) }
+        guard pieces.count > 0 else { return .done }
+        pieces.willWrite()
+        defer { pieces.willWrite() }
+        return run { () throws(BlockError) in try node.read(offset, scattered: Self.buffers(pieces)) } count: { statistics in
+            statistics.reads += 1
+            statistics.readBytes += UInt64(pieces.count)
+        }
+    }
+
+    /// Writes from the guest's memory.
+    public func write(_ offset: UInt64, from pieces: GuestPieces) -> DiskResult {
+        guard !isReadOnly else { return .failed(.readOnly) }
+        guard contains(offset, UInt64(pieces.count)) else { return .failed(.invalid) }
+        guard pieces.count > 0 else { return .done }
+        return run { () throws(BlockError) in
+            try node.write(offset, scattered: Self.buffers(pieces))
+            if !isWriteCacheEnabled { try node.flush() }
+        } count: { statistics in
+            statistics.writes += 1
+            statistics.writtenBytes += UInt64(pieces.count)
+        }
+    }
+
+    public func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) -> DiskResult {
+        guard !isReadOnly else { return .failed(.readOnly) }
+        guard contains(offset, count) else { return .failed(.invalid) }
+        return run { () throws(BlockError) in
+            try node.writeZeroes(offset, count, unmap: unmap)
+            if !isWriteCacheEnabled { try node.flush() }
+        } count: { $0.writes += 1 }
+    }
+
+    public func discard(_ offset: UInt64, _ count: UInt64) -> DiskResult {
+        guard !isReadOnly else { return .failed(.readOnly) }
+        guard contains(offset, count) else { return .failed(.invalid) }
+        return run { () throws(BlockError) in try node.discard(offset, count) } count: { _ in }
+    }
+
+    public func flush() -> DiskResult { run { () throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
+
+    private func run(_ body: () throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
+        do throws(BlockError) {
+            try body()
+            counts.withLock { count(&$0) }
+            return .done
+        } catch {
+            counts.withLock { $0.failures += 1 }
+            return .failed(error.kind)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// "Hardware Performance Monitor", the counters of Zicntr and Zihpm, and "Physical Memory Protection CSRs": registers that come in rows.
+
+import Translation
+
+extension ControlRegister {
+    private static let word: UInt64 = 0xffff_ffff
+
+    static let protection: [ControlRegister] = (0 ..< 16).map(protectionConfiguration) + (0 ..< 64).map(protectionAddress) + [
+        ControlRegister(0x747, "mseccfg", exists: { $0.extensions.contains(.zkr) }, read: { $0.mseccfg }, write: { $0.mseccfg = $1 & 0x300 }),
+    ]
+
+    private static func protectionConfiguration(_ index: Int) -> ControlRegister {
+        ControlRegister(0x3a0 + UInt16(index), "pmpcfg\(index)", exists: { hart in
+            (hart.xlen == .rv32 || index % 2 == 0) && hart.configuration.pmpEntries > 0
+        }, read: { hart in
+            var value: UInt64 = 0
+            for part in 0 ..< hart.xlen.bytes { value |= UInt64(hart.pmp.configurations[index * 4 + part]) << UInt64(part * 8) }
+            return value
+        }, write: { hart, value in
+            for part in 0 ..< hart.xlen.bytes { hart.pmp.setConfiguration(index * 4 + part, UInt8(truncatingIfNeeded: value >> UInt64(part * 8))) }
+            SoftMMU.of(hart.vcpu.state)?.flush()
+        })
+    }
+
+    private static func protectionAddress(_ index: Int) -> ControlRegister {
+        ControlRegister(0x3b0 + UInt16(index), "pmpaddr\(index)", exists: { $0.configuration.pmpEntries > index },
+                        read: { $0.pmp.addresses[index] & $0.xlen.mask }, write: { hart, value in
+            hart.pmp.setAddress(index, value)
+            SoftMMU.of(hart.vcpu.state)?.flush()
+        })
+    }
+
+    static let counters: [ControlRegister] = (0 ..< 32).filter { $0 != 1 }.flatMap(counter) + [
+        ControlRegister(0xc01, "time", exists: { $0.extensions.contains(.zicntr) }, check: { $0.counterDenial(1) }, read: { $0.time & $0.xlen.mask }),
+        ControlRegister(0xc81, "timeh", exists: { $0.xlen == .rv32 && $0.extensions.contains(.zicntr) }, check: { $0.counterDenial(1) },
+                        read: { $0.time >> 32 }),
+    ]
+
+    private static func counter(_ number: Int) -> [ControlRegister] {
+        let name = number == 0 ? "cycle" : number == 2 ? "instret" : "hpmcounter\(number)"
+        let offset = UInt16(number), bit = UInt64(number)
+        let isShown: @Sendable (Hart) -> Bool = { number < 3 ? $0.extensions.contains(.zicntr) : $0.hasEventCounter(number) }
+        let isThere: @Sendable (Hart) -> Bool = { number < 3 || $0.hasEventCounter(number) }
+        var list = [
+            ControlRegister(0xb00 + offset, "m" + name, exists: isThere, read: { $0.counter(number) & $0.xlen.mask }, write: { hart, value in
+                hart.setCounter(number, hart.xlen == .rv64 ? value : hart.counter(number) & ~word | value)
+            }),
+            ControlRegister(0xb80 + offset, "m" + name + "h", exists: { $0.xlen == .rv32 && isThere($0) }, read: { $0.counter(number) >> 32 },
+                            write: { hart, value in hart.setCounter(number, hart.counter(number) & word | value << 32) }),
+            ControlRegister(0xc00 + offset, name, exists: isShown, check: { $0.counterDenial(bit) }, read: { $0.counter(number) & $0.xlen.mask }),
+            ControlRegister(0xc80 + offset, name + "h", exists: { $0.xlen == .rv32 && isShown($0) }, check: { $0.counterDenial(bit) },
+                            read: { $0.counter(number) >> 32 }),
+        ]
+        if number >= 3 {
+            list.append(ControlRegister(0x320 + offset, "mhpmevent\(number)", read: { $0.events[number] & $0.xlen.mask }, write: { hart, value in
+                if hart.hasEventCounter(number) { hart.events[number] = value }
+            }))
+        }
+        return list
+    }
+}
+
+extension Hart {
+    /// Counters 3 and up; of those that there are not, the event selectors read as 0.
+    func hasEventCounter(_ number: Int) -> Bool { extensions.contains(.zihpm) && number < 3 + configuration.hartCounters }
+}

@@ -1,0 +1,214 @@
+// The privileged state of one hart, by "The RISC-V Instruction Set Manual, Volume II: Privileged Architecture": what is not in the
+// vCPU's state block. Used by the vCPU's own thread, but for the interrupt wires.
+
+import CHost
+import Core
+import Host
+import Translation
+
+/// A privilege mode, numbered as in `mstatus.MPP`.
+enum PrivilegeMode: UInt64 {
+    case user = 0, supervisor = 1, machine = 3
+}
+
+/// An interrupt of a hart, numbered as in `mip`.
+public enum HartInterrupt: UInt32, Sendable {
+    case supervisorSoftware = 1, virtualSoftware = 2, machineSoftware = 3, supervisorTimer = 5, virtualTimer = 6, machineTimer = 7
+    case supervisorExternal = 9, virtualExternal = 10, guestExternal = 12
+    case machineExternal = 11, counterOverflow = 13
+
+    var bit: UInt64 { 1 << UInt64(rawValue) }
+}
+
+/// An exception, numbered as in `mcause`.
+enum ExceptionCause: UInt64 {
+    case misalignedFetch = 0, fetchAccess = 1, illegalInstruction = 2, breakpoint = 3, misalignedLoad = 4, loadAccess = 5
+    case misalignedStore = 6, storeAccess = 7, userCall = 8, supervisorCall = 9, machineCall = 11
+    case virtualSupervisorCall = 10, fetchPage = 12, loadPage = 13, storePage = 15
+    case fetchGuestPage = 20, loadGuestPage = 21, virtualInstruction = 22, storeGuestPage = 23
+}
+
+/// What a CPU model chooses of the privileged architecture.
+public struct PrivilegedConfiguration: Sendable {
+    public var hasSupervisor = true
+    public var hasUser = true
+    /// The largest page-table format: 32, 39, 48 or 57; 0: none.
+    public var addressBits = 57
+    public var pmpEntries = 16
+    public var hasSstc = true
+    public var hasSvadu = true
+    public var hasSvnapot = false
+    public var hasSvpbmt = false
+    public var hasSvinval = false
+    public var hasHypervisor = true
+    /// GEILEN: guest external interrupts of a hart.
+    public var guestExternalInterrupts = 0
+    public var hartCounters = 16
+
+    public init() {}
+
+    /// The extensions that add instructions.
+    var instructions: Extensions { Extensions(hasSvinval ? [.svinval] : []).union(hasHypervisor ? [.h] : []) }
+}
+
+public final class Hart: @unchecked Sendable {
+    unowned let vcpu: VCPU
+    let xlen: XLEN
+    let extensions: Extensions
+    public let number: Int
+    public let configuration: PrivilegedConfiguration
+    let timebase: Timebase
+    private let wake: @Sendable () -> Void
+
+    // MARK: state
+
+    var privilege = PrivilegeMode.machine
+    /// All 64 bits; RV32 shows the upper half as `mstatush`.
+    var mstatus: UInt64 = 0
+    var medeleg: UInt64 = 0, mideleg: UInt64 = 0, mie: UInt64 = 0
+    var mtvec: UInt64 = 0, mepc: UInt64 = 0, mcause: UInt64 = 0, mtval: UInt64 = 0, mscratch: UInt64 = 0
+    var stvec: UInt64 = 0, sepc: UInt64 = 0, scause: UInt64 = 0, stval: UInt64 = 0, sscratch: UInt64 = 0
+    var mcounteren: UInt64 = 0, scounteren: UInt64 = 0, mcountinhibit: UInt64 = 0
+    var menvcfg: UInt64 = 0, senvcfg: UInt64 = 0, mseccfg: UInt64 = 0
+    var satp: UInt64 = 0
+    var stimecmp: UInt64 = .max
+    var counters = [UInt64](repeating: 0, count: 32)
+    var events = [UInt64](repeating: 0, count: 32)
+    var pmp: PhysicalMemoryProtection
+    var hypervisor = HypervisorState()
+
+    /// The exception that a walk or a helper has recorded.
+    var recorded = RecordedException()
+    /// Pieces of large pages are remembered by themselves, as PMP differs inside them: a fence of one address is one of all.
+    var splitsPages = false
+    /// What `ExitReason.guestException` stands for.
+    enum Action { case exception, machineReturn, supervisorReturn }
+    var action = Action.exception
+
+    /// `mip`'s bits that wires and timers drive, and those that software does; both atomic.
+    private let wires: UnsafeMutablePointer<UInt32>
+    private let software: UnsafeMutablePointer<UInt32>
+    private var supervisorTimer: CompareTimer?, virtualTimer: CompareTimer?
+    /// `hgeip`, atomic: two words.
+    private let guestExternal: UnsafeMutablePointer<UInt32>
+
+    /// - Parameter wake: makes the vCPU look at its interrupts soon; called from any thread.
+    init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, wake: @escaping @Sendable () -> Void) {
+        self.vcpu = vcpu
+        self.number = number
+        xlen = model.xlen
+        extensions = model.extensions
+        self.configuration = configuration
+        self.timebase = timebase
+        self.wake = wake
+        pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
+        wires = .allocate(capacity: 4)
+        wires.initialize(repeating: 0, count: 4)
+        software = wires + 1
+        guestExternal = wires + 2
+        vcpu[UInt64.self, RISCVState.hart] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
+        supervisorTimer = CompareTimer(timebase) { [weak self] in self?.setInterrupt(.supervisorTimer, $0) }
+        virtualTimer = CompareTimer(timebase) { [weak self] in self?.setInterrupt(.virtualTimer, $0) }
+        reset()
+    }
+
+    deinit {
+        vcpu[UInt64.self, RISCVState.hart] = 0
+        wires.deallocate()
+    }
+
+    /// The hart whose vCPU has state pointer `state`.
+    @inline(__always)
+    static func of(_ state: UnsafeMutableRawPointer) -> Hart? {
+        guard let pointer = UnsafeRawPointer(bitPattern: UInt(state.load(fromByteOffset: Int(RISCVState.hart), as: UInt64.self))) else { return nil }
+        return Unmanaged<Hart>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    func reset() {
+        privilege = .machine
+        mstatus = xlen == .rv64 ? MStatus.widths64(configuration) : 0
+        (medeleg, mideleg, mie, mtvec, mepc, mcause, mtval, mscratch) = (0, 0, 0, 0, 0, 0, 0, 0)
+        (stvec, sepc, scause, stval, sscratch) = (0, 0, 0, 0, 0)
+        (mcounteren, scounteren, mcountinhibit, senvcfg, mseccfg, satp) = (0, 0, 0, 0, 0, 0)
+        menvcfg = (configuration.hasSvpbmt ? EnvironmentConfiguration.pageTypes : 0) | (configuration.hasSvadu ? EnvironmentConfiguration.updates : 0)
+        stimecmp = .max
+        hypervisor = HypervisorState()
+        if configuration.hasHypervisor {
+            mideleg = VirtualInterrupts.delegated
+            hypervisor.vsstatus = mstatus & MStatus.uxl
+        }
+        pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
+        _ = apus_atomic_and_u32(software, 0)
+        updateTimers()
+        updateContext()
+    }
+
+    // MARK: interrupts
+
+    /// The level of an interrupt wire. From any thread.
+    public func setInterrupt(_ interrupt: HartInterrupt, _ isHigh: Bool) {
+        let bit = UInt32(1) << interrupt.rawValue
+        let old = isHigh ? apus_atomic_or_u32(wires, bit) : apus_atomic_and_u32(wires, ~bit)
+        if isHigh, old & bit == 0 { wake() }
+    }
+
+    var wireBits: UInt64 { UInt64(apus_atomic_or_u32(wires, 0)) }
+    var softwareBits: UInt64 { UInt64(apus_atomic_or_u32(software, 0)) }
+    /// `mip`
+    var mip: UInt64 {
+        var bits = wireBits | softwareBits
+        if configuration.guestExternalInterrupts > 0 {
+            let guests = guestInterrupts
+            if guests & hypervisor.hgeie != 0 { bits |= VirtualInterrupts.guestExternal }
+            let number = hypervisor.hstatus >> HStatus.vgeinShift & 0x3f
+            if number != 0, guests >> number & 1 != 0 { bits |= VirtualInterrupts.external }
+        }
+        return bits
+    }
+
+    /// `hgeip`
+    var guestInterrupts: UInt64 { UInt64(apus_atomic_or_u32(guestExternal, 0)) | UInt64(apus_atomic_or_u32(guestExternal + 1, 0)) << 32 }
+
+    /// The level of the wire of guest external interrupt `number` (1 to GEILEN). From any thread.
+    public func setGuestInterrupt(_ number: Int, _ isHigh: Bool) {
+        guard number >= 1, number <= min(configuration.guestExternalInterrupts, 63) else { return }
+        let cell = guestExternal + number / 32, bit = UInt32(1) << UInt32(number % 32)
+        let old = isHigh ? apus_atomic_or_u32(cell, bit) : apus_atomic_and_u32(cell, ~bit)
+        if isHigh, old & bit == 0 { wake() }
+    }
+
+    /// Replaces the bits of `mask` that software drives.
+    func setSoftwareBits(_ mask: UInt64, _ value: UInt64) {
+        _ = apus_atomic_and_u32(software, UInt32(truncatingIfNeeded: ~mask | value))
+        _ = apus_atomic_or_u32(software, UInt32(truncatingIfNeeded: mask & value))
+        noteInterrupts()
+    }
+
+    /// Supervisor software interrupts that a device raises are cleared by software.
+    public func raiseSupervisorSoftware() {
+        _ = apus_atomic_or_u32(software, UInt32(HartInterrupt.supervisorSoftware.bit))
+        wake()
+    }
+
+    var usesStimecmp: Bool { configuration.hasSstc && menvcfg & EnvironmentConfiguration.supervisorTimer != 0 }
+    var usesVirtualTimer: Bool { usesStimecmp && configuration.hasHypervisor && hypervisor.henvcfg & EnvironmentConfiguration.supervisorTimer != 0 }
+
+    /// Something that the comparators of `stimecmp` and `vstimecmp` go by has changed.
+    func updateTimers() {
+        supervisorTimer?.set(isEnabled: usesStimecmp, compare: stimecmp)
+        virtualTimer?.set(isEnabled: usesVirtualTimer, compare: hypervisor.vstimecmp, delta: hypervisor.htimedelta)
+    }
+
+    /// `time` as the current mode reads it.
+    var time: UInt64 { timebase.ticks &+ (hypervisor.isVirtual ? hypervisor.htimedelta : 0) }
+
+    /// Makes the vCPU look at its interrupts soon.
+    func wakeUp() { wake() }
+}
+
+extension RISCVState {
+    /// UInt64: the `Hart` of a vCPU of a machine.
+    static let hart = StateHeader.guestControl + 8
+    /// UInt64: what a CSR instruction has read.
+    static let readValue = StateHeader.guestControl + 16
+}

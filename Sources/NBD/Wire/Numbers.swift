@@ -1,0 +1,148 @@
+// The numbers of the NBD protocol (doc/proto.md of the NetworkBlockDevice project). All integers on the wire are big
+// endian. Left out: the oldstyle handshake, NBD_OPT_PEEK_EXPORT, resizing.
+
+/// Numbers of the handshake.
+enum Handshake {
+    static let greeting: UInt64 = 0x4e42_444d_4147_4943       // "NBDMAGIC"
+    static let option: UInt64 = 0x4948_4156_454f_5054         // "IHAVEOPT"
+    static let oldstyle: UInt64 = 0x0000_4202_8186_1253
+    static let reply: UInt64 = 0x0003_e889_0455_65a9
+    /// Flags of both sides.
+    static let fixedNewstyle: UInt16 = 1
+    static let noZeroes: UInt16 = 2
+    /// Names and descriptions are no longer.
+    static let longestText = 4096
+    /// Neither is what belongs to one option.
+    static let longestOption = 64 << 10
+    /// A client that has asked for so many options is sent away.
+    static let mostOptions = 1000
+}
+
+enum Option: UInt32 {
+    case exportName = 1, abort, list, peekExport, startTLS, info, go, structuredReply, listMetaContext, setMetaContext, extendedHeaders
+}
+
+enum OptionReply {
+    static let acknowledged: UInt32 = 1
+    static let server: UInt32 = 2
+    static let info: UInt32 = 3
+    static let metaContext: UInt32 = 4
+    static let errorBit: UInt32 = 1 << 31
+    static let unsupported: UInt32 = 1 << 31 | 1
+    static let policy: UInt32 = 1 << 31 | 2
+    static let invalid: UInt32 = 1 << 31 | 3
+    static let tlsRequired: UInt32 = 1 << 31 | 5
+    static let unknown: UInt32 = 1 << 31 | 6
+    static let tooBig: UInt32 = 1 << 31 | 9
+    static let extendedRequired: UInt32 = 1 << 31 | 10
+}
+
+enum InfoType {
+    static let export: UInt16 = 0
+    static let name: UInt16 = 1
+    static let description: UInt16 = 2
+    static let blockSize: UInt16 = 3
+}
+
+/// What an export can do (transmission flags).
+public struct ExportFlags: OptionSet, Sendable {
+    public let rawValue: UInt16
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+    public static let hasFlags = ExportFlags(rawValue: 1)
+    public static let readOnly = ExportFlags(rawValue: 2)
+    public static let flush = ExportFlags(rawValue: 4)
+    public static let forceUnitAccess = ExportFlags(rawValue: 8)
+    public static let rotational = ExportFlags(rawValue: 16)
+    public static let trim = ExportFlags(rawValue: 32)
+    public static let writeZeroes = ExportFlags(rawValue: 64)
+    public static let dontFragment = ExportFlags(rawValue: 128)
+    public static let multipleConnections = ExportFlags(rawValue: 256)
+    public static let resize = ExportFlags(rawValue: 512)
+    public static let cache = ExportFlags(rawValue: 1024)
+    public static let fastZero = ExportFlags(rawValue: 2048)
+    public static let blockStatusPayload = ExportFlags(rawValue: 4096)
+
+    /// The words by which lists of exports name them, in the order of the bits.
+    public static let names: [(ExportFlags, String)] = [
+        (.readOnly, "readonly"), (.flush, "flush"), (.forceUnitAccess, "fua"), (.rotational, "rotational"), (.trim, "trim"),
+        (.writeZeroes, "zeroes"), (.dontFragment, "df"), (.multipleConnections, "multi"), (.resize, "resize"), (.cache, "cache"),
+        (.fastZero, "fast-zero"), (.blockStatusPayload, "block-status-payload"),
+    ]
+}
+
+enum Command {
+    static let magic: UInt32 = 0x2560_9513
+    static let extendedMagic: UInt32 = 0x21e4_1c71
+    static let read: UInt16 = 0
+    static let write: UInt16 = 1
+    static let disconnect: UInt16 = 2
+    static let flush: UInt16 = 3
+    static let trim: UInt16 = 4
+    static let cache: UInt16 = 5
+    static let writeZeroes: UInt16 = 6
+    static let blockStatus: UInt16 = 7
+}
+
+struct CommandFlags: OptionSet, Sendable {
+    let rawValue: UInt16
+    static let forceUnitAccess = CommandFlags(rawValue: 1)
+    static let noHole = CommandFlags(rawValue: 2)
+    static let dontFragment = CommandFlags(rawValue: 4)
+    static let requestOne = CommandFlags(rawValue: 8)
+    static let fastZero = CommandFlags(rawValue: 16)
+    static let payloadLength = CommandFlags(rawValue: 32)
+}
+
+enum Reply {
+    static let simpleMagic: UInt32 = 0x6744_6698
+    static let structuredMagic: UInt32 = 0x668e_33ef
+    static let extendedMagic: UInt32 = 0x6e8a_278c
+    static let done: UInt16 = 1
+}
+
+enum Chunk {
+    static let none: UInt16 = 0
+    static let data: UInt16 = 1
+    static let hole: UInt16 = 2
+    static let blockStatus: UInt16 = 5
+    static let blockStatusExtended: UInt16 = 6
+    static let errorBit: UInt16 = 1 << 15
+    static let error: UInt16 = 1 << 15 | 1
+    static let errorAtOffset: UInt16 = 1 << 15 | 2
+}
+
+/// Error numbers on the wire. They are Linux's, whatever the host.
+public enum NBDErrorNumber {
+    static let permission: UInt32 = 1
+    static let input: UInt32 = 5
+    static let noMemory: UInt32 = 12
+    static let invalid: UInt32 = 22
+    static let noSpace: UInt32 = 28
+    static let overflow: UInt32 = 75
+    static let notSupported: UInt32 = 95
+    static let shutdown: UInt32 = 108
+}
+
+/// Metadata contexts, and what their flags mean.
+enum Context {
+    static let allocation = "base:allocation"
+    static let depth = "qemu:allocation-depth"
+    static let bitmapPrefix = "qemu:dirty-bitmap:"
+    static let hole: UInt32 = 1
+    static let zero: UInt32 = 2
+    static let dirty: UInt32 = 1
+}
+
+/// Bounds on requests.
+enum Limits {
+    /// Payload of one request: QEMU's, which clients assume unless they are told another.
+    static let payload = 32 << 20
+    /// Requests of one client in flight.
+    static let requests = 16
+    /// Bytes of payload of one client in flight, beyond one request of any size.
+    static let payloadInFlight = 64 << 20
+    /// Extents of one answer to BLOCK_STATUS.
+    static let extents = 16384
+    /// Metadata contexts of one connection.
+    static let contexts = 1024
+}

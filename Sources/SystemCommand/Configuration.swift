@@ -1,0 +1,41 @@
+// What a machine's command line asks for, checked as far as that goes without opening anything.
+
+import Core
+
+/// One `-drive`.
+struct DriveOption {
+    var id: String?
+    var file: String?
+    var format: String?
+    var isReadOnly = false
+    /// `none`, `virtio` or `pflash`.
+    var interface = "virtio"
+    var unit: Int?
+}
+
+/// A whole command line.
+struct Configuration {
+    var machine = "virt"
+    var cpu: String?
+    var engine: String?
+    var processors = 1
+    var memory: UInt64 = 128 << 20
+    var isThreaded = true
+    var firmware = "default"
+    var kernel: String?
+    var initrd: String?
+    var commandLine: String?
+    var deviceTree: String?
+    var dumpsDeviceTree: String?
+    var drives: [DriveOption] = []
+    var devices: [[(name: String, value: String)]] = []
+    /// `-chardev`s, by identifier.
+    var characters: [(id: String, settings: KeyValues)] = []
+    var serials: [String] = []
+    var isNographic = false
+    var hasNoDefaults = false
+    var reboots = true
+    var pidFile: String?
+    var folders: [String] = []
+    var name: String?
+}

@@ -1,0 +1,80 @@
+// `apus system`, also called as apus-system-riscv64, qemu-system-riscv64 and the riscv32 names.
+
+import Block
+import Core
+import Devices
+import Glibc
+import RISCV
+
+public enum SystemCommand {
+    /// Runs a machine, or answers a question; returns the exit status.
+    /// - Parameters:
+    ///   - name: what the command was called, for messages.
+    ///   - bits: 32 or 64.
+    public static func run(name: String, bits: Int, version: String, _ words: [String], blockDrivers: Catalogue, makeEngine: @escaping MakeMachineEngine) -> Int32 {
+        var reader = CommandLineReader(words)
+        do throws(ConfigurationError) { try reader.read() } catch {
+            complain("\(name): \(error)")
+            return 2
+        }
+        let xlen: XLEN = bits == 32 ? .rv32 : .rv64
+        if let question = reader.question {
+            print(answer(question, xlen, version), terminator: "")
+            return 0
+        }
+        do throws(ConfigurationError) {
+            let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine).assemble()
+            if let path = reader.configuration.dumpsDeviceTree { return try dump(machine.board.deviceTreeBlob, path) }
+            try machine.run()
+        } catch {
+            complain("\(name): \(error)")
+            return 1
+        }
+    }
+
+    private static func dump(_ blob: [UInt8], _ path: String) throws(ConfigurationError) -> Int32 {
+        guard let file = fopen(path, "wb") else { throw ConfigurationError("dumpdtb: '\(path)': \(String(cString: strerror(errno)))") }
+        defer { fclose(file) }
+        guard fwrite(blob, 1, blob.count, file) == blob.count else { throw ConfigurationError("dumpdtb: '\(path)' cannot be written") }
+        return 0
+    }
+
+    private static func answer(_ question: CommandLineReader.Question, _ xlen: XLEN, _ version: String) -> String {
+        switch question {
+        case .version: return "apus version \(version)\n"
+        case .machines: return "Supported machines are:\nvirt                 RISC-V VirtIO board\n"
+        case .processors: return "Available CPUs:\n" + CPUModel.models(xlen).map { "  \($0.name)\n" }.joined()
+        case .options: return help
+        case .devices:
+            return Dictionary(grouping: DeviceCatalogue.all, by: \.model.category).sorted { $0.key < $1.key }.map { category, devices in
+                category.prefix(1).uppercased() + category.dropFirst() + " devices:\n"
+                    + devices.map { "name \"\($0.model.name)\", bus \($0.model.bus), desc \"\($0.model.summary)\"\n" }.joined()
+            }.joined(separator: "\n")
+        case .device(let name):
+            guard let device = DeviceCatalogue.find(name) else { return "there is no device '\(name)'\n" }
+            return "\(name) options:\n" + device.model.properties.map { property in
+                "  \(property.name)=<\(property.type.name)> - \(property.summary)" + (property.standard.map { " (default: \($0))" } ?? "") + "\n"
+            }.joined()
+        }
+    }
+
+    private static let help = """
+    usage: apus system [options] [DISK]
+    Runs a whole computer. Options are QEMU's; one that is not supported is refused by name.
+
+      -M MACHINE[,dumpdtb=FILE]   the machine ('-M help')
+      -cpu MODEL[,SWITCH=on|off]  the processor ('-cpu help')
+      -smp N                      how many processors
+      -m SIZE                     memory, in MiB unless the size says otherwise
+      -accel tcg[,thread=single]  all processors on one thread in turns, or one thread each (multi)
+      -engine x64|interpreter     how guest code is run
+      -bios FILE|none             firmware (default: OpenSBI)
+      -kernel FILE  -initrd FILE  -append TEXT  -dtb FILE
+      -drive file=FILE[,format=F][,if=none|virtio|pflash][,id=ID][,readonly=on]
+      -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
+      -chardev BACKEND,id=ID…     stdio, null, file, socket, ringbuf
+      -serial stdio|mon:stdio|null|none|file:|unix:|tcp:|chardev:ID
+      -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
+      -no-reboot  -nodefaults  -name TEXT  -pidfile FILE  -L FOLDER  -version\n
+    """
+}

@@ -1,0 +1,90 @@
+// apus-bare   runs a bare-metal program on the virt board, with its serial port on standard output.
+//   apus-bare [--engine interpreter|x64] [--cpu MODEL] [--harts N] [--memory MIB] PROGRAM
+
+import Char
+import Core
+import Devices
+import Glibc
+import Host
+import Interpreter
+import Machines
+import RISCV
+import Translated
+import Translation
+import X64
+
+func fail(_ text: String) -> Never {
+    let line = Array("apus-bare: \(text)\n".utf8)
+    _ = write(2, line, line.count)
+    exit(2)
+}
+
+var engineName = "x64", cpu = "rv64", count = 1, mebibytes = 128, program: String?
+var arguments = CommandLine.arguments.dropFirst()
+while let argument = arguments.popFirst() {
+    func value() -> String { arguments.popFirst() ?? { fail("\(argument) needs a value") }() }
+    switch argument {
+    case "--engine": engineName = value()
+    case "--cpu": cpu = value()
+    case "--harts": count = Int(value()) ?? 1
+    case "--memory": mebibytes = Int(value()) ?? 128
+    default: program = argument
+    }
+}
+guard let program, let file = fopen(program, "rb") else { fail("no program") }
+var bytes = [UInt8](repeating: 0, count: 16 << 20)
+let size = fread(&bytes, 1, bytes.count, file)
+bytes.removeLast(bytes.count - size)
+
+guard let loop = EventLoop(name: "bare") else { fail("no event loop") }
+let guest: RISCVMachineGuest
+do { guest = try RISCVMachineGuest(parsing: cpu) } catch { fail("\(error)") }
+var options = EngineOptions()
+options.isMachine = true
+options.makeStepper = { InterpreterStepper(guest: $0) }
+let engine: any Engine
+if engineName == "interpreter" {
+    engine = InterpreterEngine(guest: guest, options: options)
+} else {
+    var problem = ""
+    guard let made = X64Engine(guest: guest, options: options, problem: &problem) else { fail(problem) }
+    engine = made
+}
+
+// The loop has written what the serial port was given before it comes to this.
+let requests = MachineRequests { request in
+    loop.submit {
+        if case .powerOff(let status) = request { exit(status ?? 0) }
+        exit(3)
+    }
+}
+let parts = BoardParts(loop: loop, requests: requests)
+let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: count)
+let harts = Locked<[Hart]>([])
+func wire(_ number: Int, _ interrupt: HartInterrupt) -> InterruptLine {
+    InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setInterrupt(interrupt, level) }
+}
+let wires = (0 ..< count).map {
+    HartInterrupts(machineSoftware: wire($0, .machineSoftware), machineTimer: wire($0, .machineTimer), machineExternal: wire($0, .machineExternal),
+                   supervisorSoftware: wire($0, .supervisorSoftware), supervisorExternal: wire($0, .supervisorExternal))
+}
+var board = BoardOptions(processors: count, memory: UInt64(mebibytes) << 20)
+board.serials = [DescriptorStream("stdio", loop: loop, input: -1, output: 1, ownsDescriptors: false)]
+let description = HartDescription(registerBits: guest.model.xlen.bits, isaString: guest.model.extensions.isaString, extensions: [], mmuType: "riscv,sv57")
+do {
+    let virt = try Virt(parts, board, harts: description, wires: wires)
+    var files = BootFiles()
+    files.firmware = .init(name: program, bytes: bytes)
+    try virt.finish(files)
+    for number in 0 ..< count {
+        let hart = guest.makeHart(processors[number].vcpu, number: number, timebase: virt.timebase) { processors[number].requestInterrupt() }
+        harts.withLock { $0.append(hart) }
+    }
+    processors.reset()
+    for number in 0 ..< count { processors[number].vcpu.pc = virt.resetVector }
+} catch {
+    fail("\(error)")
+}
+parts.clock.start()
+guard processors.start() else { fail("the harts do not start") }
+while true { pause() }
