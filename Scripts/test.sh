@@ -41,6 +41,7 @@ part "riscv32 instructions and random programs against QEMU" .build/release/apus
 part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
+part "programs about the processor" Tests/Processor/run.sh
 part "gdb sessions and core files" Tests/Debugger/run.sh
 part "counts, calls and coverage" Tests/Tools/run.sh
 part "programs started by the kernel" Tests/BinaryFormat/run.sh

@@ -48,6 +48,19 @@ public enum LaneOperation: UInt64, Sendable, CaseIterable {
     case moveToInteger, moveToFloat, countMask, firstInMask
     /// Mask d = x op y.
     case maskAnd, maskOr, maskXor, maskAndNot, maskOrNot, maskNand, maskNor, maskXnor
+    /// d = x & ~y; x rotated by `y` modulo the width; each lane's bytes reversed; each byte's bits reversed.
+    case andNot, rotateLeft, rotateRight, reverseBytes, reverseBitsInBytes
+    /// d of twice the width: x extended by zeros, shifted by `y` modulo that width.
+    case wideShl
+    /// The low and the high half of carry-less products.
+    case clmulLow, clmulHigh
+    // Groups of 16 bytes, whatever the lanes. `immediate` 1: the first group of x serves all of d.
+    /// Rounds of AES on d with the key x; those for decryption with the key added before the columns are mixed; the key added.
+    case aesEncryptMiddle, aesEncryptLast, aesDecryptMiddle, aesDecryptLast, aesAddKey
+    /// d = d · x, (d + y) · x, in the field and the bit order of GHASH.
+    case ghashMultiply, ghashAddMultiply
+    /// SHA-256: four words of the schedule from d, x and y; two rounds on d and x with the low or the high two words of y.
+    case sha256Schedule, sha256RoundsLow, sha256RoundsHigh
     // Floating point, in the rounding mode that is resident. NaN results are canonical.
     case fadd, fsub, freverseSub, fmul, fdiv, freverseDiv, fsqrt, fmin, fmax, copySign, negateSign, xorSign
     /// d = ±(x × y) ± d; d = ±(d × y) ± x, named by the signs of product and addend.

@@ -97,7 +97,7 @@ extension CatalogueEntry {
             if mnemonic == xlen.pairSwap, operands.contains(where: { $0.kind == .register && $0.value(in: bits) == 30 }) { continue }
             var record = CaseRecord(encoding: bits, count: count, seed: random.next())
             if usesVectors {
-                record.alignment = UInt8(grouping)
+                record.alignment = UInt8(grouping) | elementGroup
                 if syntax.contains("(rs1)") {
                     record.base = UInt8(truncatingIfNeeded: Operand.rs1.value(in: bits))
                     record.kind = 5
@@ -108,6 +108,9 @@ extension CatalogueEntry {
                     record.base = UInt8(truncatingIfNeeded: Operand.rs2.value(in: bits))
                     if random.next() & 7 != 0 { record.kind = 4 } else { record.base = 0 }
                     if record.base == 0 { record.kind = 0 }
+                } else if mnemonic == "vfwmaccbf16.vf", random.next() & 3 != 0 {
+                    // First `fmv.h.x fs1, x5`, as of fcvt.s.bf16.
+                    record.before = 0xf402_8053 | UInt32(truncatingIfNeeded: Operand.fs1.value(in: bits)) << 7
                 } else if operands.contains(.vtype11) || operands.contains(.vtype10), random.next() & 7 != 0 {
                     record.encoding &= 0xf0ff_ffff
                 }
@@ -143,9 +146,16 @@ extension CatalogueEntry {
         }
     }
 
+    /// What the guest program is told of element groups: 16 or 32 for those of four or eight, 64 for elements of 64 bits too.
+    private var elementGroup: UInt8 {
+        if mnemonic.hasPrefix("vsm3") { return 32 }
+        if mnemonic.hasPrefix("vsha2") { return 16 | 64 }
+        return mask & 0x7f == 0x7f && match & 0x7f == 0x77 ? 16 : 0
+    }
+
     /// Whether the reference is known to do otherwise for a state; see docs/differences.md.
     func isKnownDifference(_ record: CaseRecord, _ before: CaseState) -> Bool {
-        guard mnemonic == "fcvt.s.bf16", record.before == CaseRecord.nop else { return false }
+        guard mnemonic == "fcvt.s.bf16" || mnemonic == "vfwmaccbf16.vf", record.before == CaseRecord.nop else { return false }
         return before.f(Int(Operand.fs1.value(in: record.encoding))) &>> 16 != 0xffff_ffff_ffff
     }
 

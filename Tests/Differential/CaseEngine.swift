@@ -106,6 +106,8 @@ final class CaseEngine {
                 after.code = UInt64(vcpu[UInt32.self, StateHeader.faultCode])
                 after.address = vcpu[UInt64.self, StateHeader.faultAddress]
             case .misaligned: (after.signal, after.code, after.address) = (7, 1, vcpu[UInt64.self, StateHeader.faultAddress])
+            // Those of machines, which no user program comes to.
+            case .waitForInterrupt, .guestException: (after.signal, after.code, after.address) = (4, 0, vcpu.pc)
             case .fetchFault: (after.signal, after.code, after.address) = (11, 1, vcpu[UInt64.self, StateHeader.faultAddress])
             }
             break go

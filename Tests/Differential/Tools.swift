@@ -28,7 +28,8 @@ enum Tools {
     /// The CPUs of QEMU with the extensions of this guest's `InstructionCatalogue.models`, and as little else as QEMU lets one
     /// choose.
     static func qemuCPU(_ model: String, _ xlen: XLEN) -> String {
-        let most = xlen.baseName + ",b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on"
+        let most = xlen.baseName + ",b=on,zicond=on,zfh=on,zfbfmin=on,zcb=on,zcmop=on,zimop=on,zacas=on,zabha=on,zama16b=on,zk=on,zks=on,v=on,zvfh=on,zvbb=on"
+            + ",zvknc=on,zvkng=on,zvksc=on,zvksg=on,zvknha=on,zvfbfwma=on" + (xlen == .rv64 ? ",zicfilp=on,zicfiss=on" : "")
         return model.hasPrefix("max") ? most + model.dropFirst(3) : xlen.baseName
     }
 

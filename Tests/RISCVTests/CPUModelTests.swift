@@ -33,6 +33,9 @@ import Testing
             ("rv64i,zabha=on", "rv64i_zabha"), ("rv64i,zcmt=on", "rv64ic_zicsr_zca_zcmt"), ("rv64i,zicntr=on", "rv64i_zicntr_zicsr"),
             ("rv64,m=off", "rv64iafdc_zicbom_zicbop_zicboz_zicntr_zicsr_zifencei_zihintntl_zihintpause_zihpm_zaamo_zalrsc_zawrs_zfa_zca_zcd_zba_zbb_zbc_zbs"),
             ("rva22u64", "rv64imafdcb_zicbom_zicbop_zicboz_zicntr_zicsr_zihintpause_zihpm_zmmul_zaamo_zalrsc_zfhmin_zca_zcd_zba_zbb_zbs_zkt"),
+            ("rva23u64", "rv64imafdcbv_zicbom_zicbop_zicboz_zicond_zicntr_zicsr_zihintntl_zihintpause_zihpm_zimop_zmmul_zaamo_zalrsc_zawrs_zfa_zfhmin_zca_zcb_zcd_zcmop_zba_zbb_zbs_zkt_zvbb_zve32f_zve32x_zve64f_zve64d_zve64x_zvfhmin_zvkb_zvkt"),
+            ("rv64,zvfbfwma=on", "rv64imafdc\(rest)_zfbfmin_zca_zcd_zba_zbb_zbc_zbs_zve32f_zve32x_zvfbfmin_zvfbfwma"),
+            ("rv64,zvksc=on,v=on", "rv64imafdcv\(rest)_zca_zcd_zba_zbb_zbc_zbs_zvbc_zve32f_zve32x_zve64f_zve64d_zve64x_zvkb_zvks_zvksc_zvksed_zvksh_zvkt"),
         ]
         for (text, expected) in cases {
             #expect(try CPUModel(parsing: text).extensions.subtracting(.memoryProperties).isaString == expected, "\(text)")
@@ -57,7 +60,7 @@ import Testing
     @Test func refusals() {
         let cases: [(String, CPUModelError)] = [
             ("sifive", .unknownModel("sifive")), ("", .unknownModel("")), ("rv64,zfoo=on", .unknownFeature("zfoo")),
-            ("rv64,zicfiss=true", .unsupportedFeature("zicfiss")), ("rv64,zba=maybe", .badValue(feature: "zba", value: "maybe")),
+            ("rv64,zicfiss=true", .contradiction("zicfiss extension requires zimop extension")), ("rv64,ztso=true", .unsupportedFeature("ztso")), ("rv64,zba=maybe", .badValue(feature: "zba", value: "maybe")),
             ("rv64,cboz_blocksize=128", .badNumber(feature: "cboz_blocksize", value: "128", expects: "64")),
             ("rv64,f=off", .contradiction("Zfa extension requires F extension")),
             ("rv64,f=off,zfa=off", .contradiction("D extension requires F extension")),
@@ -67,7 +70,10 @@ import Testing
             ("rv64,zcmp=on", .contradiction("Zcmp/Zcmt extensions are incompatible with Zcd extension")),
             ("rv64,zca=off", .contradiction("Zcf/Zcd/Zcb/Zcmp/Zcmt extensions require Zca extension")),
             ("rv64i,zcmop=on", .contradiction("Zcmop extensions require Zca")),
-            ("rv64,zvbb=true", .unsupportedFeature("zvbb")), ("rv64,v=on,d=off", .contradiction("Zve64d/V extensions require D extension")),
+            ("rv64,zvbb=true", .contradiction("Vector crypto extensions require V or Zve* extensions")),
+            ("rv64i,zvksed=on", .contradiction("Vector crypto extensions require V or Zve* extensions")),
+            ("rv64,zvbc=on", .contradiction("Zvbc and Zvknhb extensions require V or Zve64x extensions")),
+            ("rv64,v=on,d=off", .contradiction("Zve64d/V extensions require D extension")),
         ]
         for (text, expected) in cases {
             #expect(throws: expected, "\(text)") { try CPUModel(parsing: text) }

@@ -146,6 +146,7 @@ struct VectorConfiguration {
         if model.extensions.contains(.zve64d) { capability.insert(.double) }
         if model.extensions.contains(.zvfh) { capability.insert(.half) }
         if !model.extensions.isDisjoint(with: [.zvfh, .zvfhmin]) { capability.insert(.halfConversions) }
+        if model.extensions.contains(.zvknhb) { capability.insert(.longHashes) }
         self.capability = capability
     }
 

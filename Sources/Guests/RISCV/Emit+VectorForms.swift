@@ -38,7 +38,9 @@ extension Emit {
         case .load, .store, .loadFaultFirst: immediate = instruction.segments
         case .loadWhole, .storeWhole, .moveWhole: immediate = 0
         case .copy where instruction.hasVectorOperand: immediate = 1
-        case .sll, .srl, .sra, .nsrl, .nsra, .slidedown: immediate = instruction.vs1
+        case .sll, .srl, .sra, .nsrl, .nsra, .slidedown, .wsll: immediate = instruction.vs1
+        case .ror: immediate = rotation(instruction).amount
+        case .aesEncryptLast, .aesEncryptMiddle, .aesDecryptLast, .aesDecryptMiddle, .aesAddKey: immediate = instruction.hasScalarGroup ? 1 : 0
         default: immediate = Int((Int32(bitPattern: i.bits) &<< 12) &>> 27)
         }
         let usesMask = !instruction.isUnmasked && operation != .merge
@@ -50,6 +52,12 @@ extension Emit {
         let form = LaneForm(kind, laneShift: lane, groupShift: group, d: RISCVState.vector(instruction.vd, shift), x: RISCVState.vector(x, shift),
                             y: RISCVState.vector(y, shift), second: second, immediate: immediate, mode: mode & VectorMode.typeMask)
         builder.lanes(form, mask: usesMask || operation == .merge ? RISCVState.vectorRegisters : 0)
+    }
+
+    /// Of VROR by an immediate: a rotation to the left if it is shorter, so that forms have room for the amount.
+    private func rotation(_ v: VectorInstruction) -> (isLeft: Bool, amount: Int) {
+        let bits = 8 &<< v.sew, amount = (v.field(26, 1) &<< 5 | v.vs1) & (bits &- 1)
+        return amount > 31 ? (true, bits &- amount) : (false, amount)
     }
 
     /// The operation and its second source; nil if there is no form.
@@ -133,6 +141,24 @@ extension Emit {
         case .maskNand: return integer(.maskNand)
         case .maskNor: return integer(.maskNor)
         case .maskXnor: return integer(.maskXnor)
+        case .andNot: return integer(.andNot)
+        case .rol: return integer(.rotateLeft)
+        case .ror: return integer(second == .immediate && rotation(v).isLeft ? .rotateLeft : .rotateRight)
+        case .reverseBytes: return unary(.reverseBytes)
+        case .reverseBitsInBytes: return unary(.reverseBitsInBytes)
+        case .wsll: return integer(.wideShl)
+        case .clmul: return integer(.clmulLow)
+        case .clmulh: return integer(.clmulHigh)
+        case .aesEncryptMiddle: return unary(.aesEncryptMiddle)
+        case .aesEncryptLast: return unary(.aesEncryptLast)
+        case .aesDecryptMiddle: return unary(.aesDecryptMiddle)
+        case .aesDecryptLast: return unary(.aesDecryptLast)
+        case .aesAddKey: return unary(.aesAddKey)
+        case .gmul: return unary(.ghashMultiply)
+        case .ghsh: return integer(.ghashAddMultiply)
+        case .sha2ms: return v.sew == 2 ? integer(.sha256Schedule) : nil
+        case .sha2cl: return v.sew == 2 ? integer(.sha256RoundsLow) : nil
+        case .sha2ch: return v.sew == 2 ? integer(.sha256RoundsHigh) : nil
         case .fadd: return float(.fadd)
         case .fsub: return float(.fsub)
         case .frsub: return float(.freverseSub)

@@ -16,6 +16,8 @@ public enum RISCVState {
     }
     /// UInt64: `jvt`, the base of the jump table of Zcmt.
     public static let jumpTable = StateHeader.guestControl
+    /// UInt64: what `prctl(PR_RISCV_V_SET_CONTROL)` left, for the user mode.
+    public static let vectorPolicy: Int32 = StateHeader.guestControl &+ 32
 }
 
 /// One guest instruction in translation.
@@ -135,6 +137,7 @@ struct Emit {
 
     /// `jalr`: what it means to the return-address stack is said by the table of "Unconditional Jumps" in the manual.
     mutating func jump(link: Register, base: Register, _ offset: Int64) {
+        if needsLandingPad(base) { return exit(.guestException) }
         // Bit 0 is cleared even where the sum is a known constant.
         let target = base.number == 0 ? constant(offset & ~1) : sum(base, offset) & constant(~1 as Int64)
         self[link] = constant(next)

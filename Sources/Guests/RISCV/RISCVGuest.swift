@@ -41,10 +41,10 @@ public final class RISCVGuest: Guest {
         _ = Crossbar.bytes
         _ = Crossbar.nibbles
         AES.prepare()
-        _ = (SM4.round, SM4.keySchedule)
         _ = VectorUnit.helper
         _ = VectorConfiguration.helper
         _ = VectorConfiguration.refresh
+        SM4.prepare()
         _ = (NarrowAES.helper, BitShuffle.zip, BitShuffle.unzip)
     }
 

@@ -42,6 +42,17 @@ public protocol GuestABI: AnyObject, Sendable {
     /// `riscv_hwprobe`: the value of `key`, or nil if the key is not known. Other architectures have none.
     func hardwareProbe(_ key: Int64) -> UInt64?
 
+    /// A `prctl` option of this architecture alone: its result or negated errno; nil if the kernel has no such option here.
+    /// `arguments` are those after the option.
+    func processControl(_ option: Int32, _ arguments: [UInt64], _ vcpu: VCPU, memory: GuestMemory) -> Int64?
+    /// `map_shadow_stack`: its result or negated errno; nil if the processor has no shadow stacks.
+    func mapShadowStack(_ address: UInt64, _ length: UInt64, _ flags: UInt64, memory: GuestMemory) -> Int64?
+    /// Does the instruction at pc, which translated code has left to the operating system's side.
+    func emulate(_ vcpu: VCPU, memory: GuestMemory) -> EmulatedInstruction
+    /// What a thread has beside its registers is made and given back; false if it cannot be made.
+    func threadBegins(_ vcpu: VCPU, memory: GuestMemory) -> Bool
+    func threadEnds(_ vcpu: VCPU, memory: GuestMemory)
+
     // Registers of a vCPU by role
     func systemCall(of vcpu: VCPU) -> (number: Int, arguments: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64))
     /// Stores a result (or negated errno) and moves pc past the system call instruction.
@@ -71,9 +82,22 @@ public extension GuestABI {
     var flavour: KernelFlavour { .generic }
     var alignsRegisterPairs: Bool { false }
     func hardwareProbe(_ key: Int64) -> UInt64? { nil }
+    func processControl(_ option: Int32, _ arguments: [UInt64], _ vcpu: VCPU, memory: GuestMemory) -> Int64? { nil }
+    func mapShadowStack(_ address: UInt64, _ length: UInt64, _ flags: UInt64, memory: GuestMemory) -> Int64? { nil }
+    // Only machines have what is left: a program that asks for it is refused.
+    func emulate(_ vcpu: VCPU, memory: GuestMemory) -> EmulatedInstruction { .signal(4 /* SIGILL */, code: 1, address: vcpu.pc) }
+    func threadBegins(_ vcpu: VCPU, memory: GuestMemory) -> Bool { true }
+    func threadEnds(_ vcpu: VCPU, memory: GuestMemory) {}
     // As the newer architectures have it.
     var signalActionHasRestorer: Bool { false }
     var cloneTakesTLSBeforeChildTID: Bool { true }
+}
+
+/// What became of an instruction that the operating system's side did.
+public enum EmulatedInstruction: Sendable {
+    /// pc has moved on.
+    case done
+    case signal(Int32, code: Int32, address: UInt64)
 }
 
 /// What a signal handler's frame must carry.

@@ -75,6 +75,9 @@ public final class RISCVLinuxABI: GuestABI {
         for i in 0..<32 { vcpu[UInt64.self, RISCVState.float(i)] = 0 }
         RISCVState.setFloatControl(0, of: vcpu)
         RISCVState.setJumpTable(0, of: vcpu)
+        // Shadow stacks and landing pads are asked for by each program.
+        vcpu.context &= ~(RISCVState.shadowStackIsOn | RISCVState.landingPadsAreOn)
+        for slot in [RISCVState.shadowStackPointer, RISCVState.shadowStackBase, RISCVState.controlFlowLocks] { vcpu[UInt64.self, slot] = 0 }
         if hasVectors { RISCVState.resetVectors(of: vcpu, bytes: vectorBytes) }
         vcpu[x: 2] = stack
         vcpu.pc = entry

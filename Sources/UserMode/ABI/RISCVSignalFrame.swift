@@ -42,6 +42,10 @@ struct RISCVSignalFrame: Sendable {
     var vectorHeader: Int { 6 * word }
     /// What the record adds to the frame: header, registers, and the empty record that ends the list.
     func vectorSize(_ bytes: Int) -> Int { vectorHeader + 32 * bytes + 8 }
+
+    /// The record of a thread with a shadow stack, the last: where a token lies on it.
+    static let shadowMagic: UInt32 = 0x9487
+    static let shadowSize = 16
 }
 
 extension RISCVState {
@@ -54,9 +58,15 @@ extension RISCVState {
 
 extension RISCVLinuxABI {
     public func pushSignalFrame(_ vcpu: VCPU, memory: GuestMemory, frame request: SignalFrameRequest) -> Bool {
-        let size = frame.size + (hasVectors ? frame.vectorSize(vectorBytes) : 0)
+        let hasShadowStack = vcpu.context & RISCVState.shadowStackIsOn != 0
+        let size = frame.size + (hasVectors ? frame.vectorSize(vectorBytes) : 0) + (hasShadowStack ? RISCVSignalFrame.shadowSize : 0)
         let address = (request.stack &- UInt64(size)) & ~15
         guard address < request.stack else { return false }
+        var token: UInt64 = 0
+        if hasShadowStack {
+            guard let pushed = pushShadowToken(vcpu, memory) else { return false }
+            token = pushed
+        }
         var bytes = [UInt8](repeating: 0, count: size)
         bytes.withUnsafeMutableBytes { raw in
             func store(_ value: UInt64, _ offset: Int) { raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: UInt64.self) }
@@ -85,6 +95,10 @@ extension RISCVLinuxABI {
                         .copyMemory(from: UnsafeRawBufferPointer(RISCVState.vectorRegister(i, of: vcpu, bytes: vectorBytes)))
                 }
             }
+            if hasShadowStack {
+                store(UInt64(RISCVSignalFrame.shadowMagic) | UInt64(RISCVSignalFrame.shadowSize) &<< 32, shadowRecord)
+                store(token, shadowRecord + 8)
+            }
         }
         guard memory.writeBytes(address, bytes) else { return false }
         vcpu[x: 1] = request.restorer != 0 ? request.restorer : memory.signalReturn
@@ -102,7 +116,9 @@ extension RISCVLinuxABI {
             func load(_ offset: Int) -> UInt64 { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
             func word(_ offset: Int) -> UInt64 { load(offset) & xlen.mask }
             // Words after the float state that are not zero announce a record.
-            guard load(frame.floats + 516) & 0xffff_ffff == 0, restoreVectors(vcpu, memory, record: load(frame.record)) else { return nil }
+            let isPlain = load(frame.record) & 0xffff_ffff == UInt64(RISCVSignalFrame.shadowMagic)
+            guard load(frame.floats + 516) & 0xffff_ffff == 0, isPlain || restoreVectors(vcpu, memory, record: load(frame.record)),
+                  restoreShadowStack(vcpu, memory, follows: load(frame.record) != 0) else { return nil }
             vcpu.pc = word(frame.registers) & ~1
             for i in 1..<32 { vcpu[x: i] = word(frame.registers + frame.word * i) }
             for i in 0..<32 { vcpu[UInt64.self, RISCVState.float(i)] = load(frame.floats + 8 * i) }
@@ -113,6 +129,18 @@ extension RISCVLinuxABI {
                                        alternateStack: (word(frame.stackPointer), word(frame.stackSize),
                                                         UInt32(truncatingIfNeeded: word(frame.stackFlags))))
         }
+    }
+
+    /// Where the record of the shadow stack stands in a frame: behind that of vectors, if this machine has them.
+    private var shadowRecord: Int { hasVectors ? frame.size + frame.vectorSize(vectorBytes) - 8 : frame.record }
+
+    /// Takes the token of a thread with a shadow stack back; false if it is not there. A frame without records has none.
+    private func restoreShadowStack(_ vcpu: VCPU, _ memory: GuestMemory, follows: Bool) -> Bool {
+        let at = vcpu[x: 2] &+ UInt64(shadowRecord)
+        guard vcpu.context & RISCVState.shadowStackIsOn != 0, follows, let header = memory.read(at, as: UInt64.self),
+              header == UInt64(RISCVSignalFrame.shadowMagic) | UInt64(RISCVSignalFrame.shadowSize) &<< 32 else { return true }
+        guard let token = memory.read(at &+ 8, as: UInt64.self) else { return false }
+        return popShadowToken(token, vcpu, memory)
     }
 
     /// Restores vector state from the extension record whose first words are `record`; false if this machine cannot hold it.

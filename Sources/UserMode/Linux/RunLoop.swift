@@ -42,8 +42,12 @@ enum RunLoop {
             process.engine.synchronize(0..<UInt64.max)
         case .idle:
             sched_yield()
-        case .waitForInterrupt, .guestException:
-            // Only machines have these: a program that asks for them is refused before.
+        case .guestException:
+            if case .signal(let number, let code, let address) = process.abi.emulate(vcpu, memory: process.memory) {
+                SignalDelivery.deliverSynchronous(thread, number, code, address)
+            }
+        case .waitForInterrupt:
+            // Only machines have this: a program that asks for it is refused before.
             SignalDelivery.deliverSynchronous(thread, SIGILL, 1 /* ILL_ILLOPC */, vcpu.pc)
         }
         return true

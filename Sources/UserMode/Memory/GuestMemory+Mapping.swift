@@ -164,6 +164,7 @@ extension GuestMemory {
                 mapped = min(mapped, foreign.start)
             }
             guard mapped > start else { return -Int64(ENOMEM) }
+            if state.map.contains(start, mapped, where: { $0.kind == .shadowStack }) { return -Int64(EINVAL) }
             let host = apus_syscall(Int(SYS_mprotect), Int(truncatingIfNeeded: start &+ base),
                                     Int(truncatingIfNeeded: mapped &- start), Int(Self.hostProtection(protection)), 0, 0, 0)
             guard host == 0 else { return Int64(host) }

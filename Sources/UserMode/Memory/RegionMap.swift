@@ -1,6 +1,8 @@
 /// What stands behind a stretch of guest memory, as `/proc/self/maps` names it.
 package enum RegionKind: UInt8, Sendable {
     case anonymous, file, heap, stack, vdso, sharedMemory
+    /// Written by the instructions of shadow stacks alone.
+    case shadowStack
     /// Memory of Apus itself inside the guest's range: never given to the guest, never shown to it.
     case foreign
 }

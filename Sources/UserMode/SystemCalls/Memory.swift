@@ -46,8 +46,9 @@ extension SystemCallTable {
         .hostUnconverted("move_pages", SYS_move_pages, [.pid, .size, .pointer, .pointer, .pointer, .hex]),
         .hostUnconverted("migrate_pages", SYS_migrate_pages, [.pid, .size, .pointer, .pointer]),
         .host("set_mempolicy_home_node", 450, [.pointer, .size, .size, .hex]),
-        .refused("map_shadow_stack", EOPNOTSUPP, [.pointer, .size, .hex],
-                 because: "an ability of the processor (Zicfiss) that is not offered; the kernel's answer without it"),
+        SystemCallDescription("map_shadow_stack", [.pointer, .size, .hex]) { call in
+            .value(call.process.abi.mapShadowStack(call[0], call[1], call[2], memory: call.memory) ?? -Int64(EOPNOTSUPP))
+        },
     ]
 
     private static func adviseProcess(_ call: SystemCall) -> SystemCallResult {

@@ -34,6 +34,7 @@ private final class ThreadStart: @unchecked Sendable {
         directCall(SYS_futex, ready, FutexOperation.wakePrivate, 1)
         thread.enter()
         RunLoop.run(thread)
+        thread.process.abi.threadEnds(thread.vcpu, memory: memory)
     }
 
     /// Waits until the host thread has its id. - Returns: the id.
@@ -60,6 +61,7 @@ enum ThreadCreation {
         let vcpu = process.engine.makeVCPU()
         vcpu.copyGuestState(from: parent.vcpu)
         process.abi.startChild(vcpu, stack: request.stack, tls: request.newTLS)
+        guard process.abi.threadBegins(vcpu, memory: process.memory) else { return .error(ENOMEM) }
         let start = ThreadStart(thread: GuestThread(process: process, vcpu: vcpu, signalMask: parent.signalMask), request: request)
         // The host thread inherits the mask: no signal reaches it before it can take one.
         GuestThread.blockAll()
@@ -73,6 +75,7 @@ enum ThreadCreation {
         process.signals.reclaimIdentitySignal()
         if error != 0 {
             argument.release()
+            process.abi.threadEnds(vcpu, memory: process.memory)
             return .error(error)
         }
         return .value(Int64(start.wait()))

@@ -191,6 +191,13 @@ static void prepare_vectors(const struct record *r) {
     s->type = (lmul & 7) | sew << 3 | (c >> 24 & 3) << 6;
     if ((c >> 32 & 63) == 0) s->type = (word)next();
     u64 bytes = lmul >= 0 ? VECTOR_BYTES << lmul : VECTOR_BYTES >> -lmul, maximum = bytes >> sew;
+    // Element groups: 16 is for those of four, 32 for those of eight, 64 for elements of 64 bits too. Mostly whole groups.
+    u64 group = r->alignment & 16 ? 3 : r->alignment & 32 ? 7 : 0;
+    if (group && (c >> 40 & 7)) {
+        sew = (r->alignment & 64) && (c >> 43 & 1) ? 3 : 2;
+        s->type = (s->type & ~0x38ul) | sew << 3;
+        maximum = bytes >> sew;
+    }
     u64 d = next();
     switch (d & 3) {
     case 0: s->length = maximum; break;
@@ -200,6 +207,7 @@ static void prepare_vectors(const struct record *r) {
     s->start = (d >> 32 & 7) ? 0 : (d >> 40) % (s->length + 2);
     // Whole-register accesses: not beyond the last element, where QEMU dies.
     if (r->kind == 6) s->start &= 1;
+    if (group && (c >> 46 & 15)) { s->length &= ~group; s->start &= ~group; }
     s->control = d >> 56 & 7;
     s->page = next();
     for (int k = 0; k < 512; k++) {

@@ -25,6 +25,11 @@ package enum FloatToInteger: UInt32, CaseIterable, BitwiseCopyable, Sendable {
     case vcvttss2usi = 0x42_2178, vcvttsd2usi = 0x43_3178, vcvtss2usi = 0x42_2179, vcvtsd2usi = 0x43_3179
 }
 
+/// Intel SDM volume 2: SHA256RNDS2, SHA256MSG1, SHA256MSG2.
+package enum SHA: UInt8, CaseIterable, Sendable {
+    case sha256rnds2 = 0xCB, sha256msg1 = 0xCC, sha256msg2 = 0xCD
+}
+
 extension Assembler {
     /// A load. Of a register it copies the whole vector, also for the scalar moves.
     package mutating func move(_ op: VectorMove, _ dst: XMM, _ src: Mem, _ length: VectorLength = .bits128) {
@@ -170,5 +175,16 @@ extension Assembler {
     package mutating func vldmxcsr(_ src: Mem) { vector(0x06_01AE, reg: 2, v: 0, rm: src) }
     package mutating func vstmxcsr(_ dst: Mem) { vector(0x06_01AE, reg: 3, v: 0, rm: dst) }
     /// Clears the upper halves of all YMM registers.
+    /// Steps of SHA-256. They have no VEX form: dst is the first source too; the rounds take their words from XMM0.
+    package mutating func sha(_ op: SHA, _ dst: XMM, _ src: XMM) {
+        guard hasRoom() else { return }
+        let high = (dst.rawValue >> 1 & 4) | (src.rawValue >> 3 & 1)
+        if high != 0 { byte(0x40 | high) }
+        byte(0x0F)
+        byte(0x38)
+        byte(op.rawValue)
+        byte(0xC0 | (dst.rawValue & 7) << 3 | src.rawValue & 7)
+    }
+
     package mutating func vzeroupper() { fixed(0x77F8C5, bytes: 3) }
 }

@@ -11,6 +11,12 @@ enum LaneTable: Int, CaseIterable {
     case sixteen
     /// 2³¹ as f32.
     case two31
+    /// Byte orders that reverse words, doublewords, quadwords, and all sixteen bytes.
+    case reverse16, reverse32, reverse64, reverse128
+    /// A nibble's bits reversed, as the high and as the low nibble of a byte; the low nibbles.
+    case nibbleToHigh, nibbleToLow, lowNibble
+    /// The polynomial of GHASH in its bit order, with the terms that a product by x and a reduction need.
+    case ghash
 
     static var bytes: [UInt8] {
         var all: [UInt8] = []
@@ -29,6 +35,12 @@ enum LaneTable: Int, CaseIterable {
         same(UInt32(0x0000_FFFF))
         same(UInt8(0x70))
         same(UInt32(0x4F00_0000))
+        for size in [2, 4, 8, 16] { words((0 ..< 32).map { UInt8(($0 & 15) / size * size + size - 1 - $0 % size) }) }
+        func reversed(_ nibble: Int) -> UInt8 { UInt8(nibble & 1) << 3 | UInt8(nibble & 2) << 1 | UInt8(nibble & 4) >> 1 | UInt8(nibble & 8) >> 3 }
+        words((0 ..< 32).map { reversed($0 & 15) << 4 })
+        words((0 ..< 32).map { reversed($0 & 15) })
+        same(UInt8(0x0F))
+        words([1, 0xC200_0000_0000_0000, 1, 0xC200_0000_0000_0000] as [UInt64])
         return all
     }
 }

@@ -36,6 +36,17 @@ extension Lowering {
         case .moveToFloat: return lane >= 2
         case .countMask, .firstInMask, .maskAnd, .maskOr, .maskXor, .maskAndNot, .maskOrNot, .maskNand, .maskNor, .maskXnor:
             return form.count <= 64
+        case .andNot: return true
+        case .rotateLeft, .rotateRight: return lane >= 1 && (form.second != .group || lane >= 2)
+        case .reverseBytes, .reverseBitsInBytes: return true
+        case .wideShl: return form.groupBytes <= 128 && (form.second != .group || lane >= 1)
+        case .clmulLow, .clmulHigh: return lane == 3 && form.groupBytes >= 16
+        case .aesEncryptMiddle, .aesEncryptLast, .aesDecryptMiddle, .aesDecryptLast, .aesAddKey:
+            return CPUFeatures.host.contains(.aes) && form.groupBytes >= 16
+        // Each group takes thirty instructions.
+        case .ghashMultiply, .ghashAddMultiply: return form.groupBytes >= 16 && form.groupBytes <= 64
+        case .sha256Schedule, .sha256RoundsLow, .sha256RoundsHigh:
+            return CPUFeatures.host.contains(.sha) && form.groupBytes >= 16 && form.groupBytes <= 64
         case .fadd, .fsub, .freverseSub: return lane >= 2
         // The unused lanes of short groups are 0: times an infinite scalar, or divided, they would raise flags.
         case .fmul: return lane >= 2 && (form.groupBytes >= 16 || form.second == .group)
@@ -76,6 +87,9 @@ extension Lowering {
              .wideMultiplyAddS, .wideMultiplyAddU: emitLaneWidening(lanes)
         case .extendS2, .extendU2, .extendS4, .extendU4, .extendS8, .extendU8: emitLaneExtension(lanes)
         case .narrowShrU, .narrowShrS: emitLaneNarrowing(lanes)
+        case .andNot, .rotateLeft, .rotateRight, .reverseBytes, .reverseBitsInBytes, .wideShl, .clmulLow, .clmulHigh: emitLaneBits(lanes)
+        case .aesEncryptMiddle, .aesEncryptLast, .aesDecryptMiddle, .aesDecryptLast, .aesAddKey: emitLaneCipher(lanes)
+        case .ghashMultiply, .ghashAddMultiply, .sha256Schedule, .sha256RoundsLow, .sha256RoundsHigh: emitLaneHash(lanes)
         case .sumAll, .andAll, .orAll, .xorAll, .minAllS, .minAllU, .maxAllS, .maxAllU: emitLaneReduction(lanes)
         case .slideDown, .slideDownOne, .slideUpOne: emitLaneSlide(lanes)
         case .moveToInteger, .moveToFloat: emitLaneMoveOut(lanes)

@@ -4,7 +4,7 @@ import Translation
 // Lanes that change width: widening arithmetic, extensions, narrowing shifts.
 extension Lowering {
     /// The instruction that widens lanes of `from` (log₂ bytes) to lanes of `to`.
-    private static func widening(_ from: Int, _ to: Int, signed: Bool) -> AVX2Operand? {
+    static func widening(_ from: Int, _ to: Int, signed: Bool) -> AVX2Operand? {
         switch (from, to) {
         case (0, 1): signed ? .vpmovsxbw : .vpmovzxbw
         case (1, 2): signed ? .vpmovsxwd : .vpmovzxwd

@@ -109,8 +109,50 @@ enum AES {
         return UInt64(constant)
     }
 
+    // MARK: whole states (Zvkned)
+
+    @inline(__always)
+    private static func halves(_ state: SIMD4<UInt32>) -> (low: UInt64, high: UInt64) {
+        (UInt64(state[0]) | UInt64(state[1]) &<< 32, UInt64(state[2]) | UInt64(state[3]) &<< 32)
+    }
+    @inline(__always)
+    private static func state(_ low: UInt64, _ high: UInt64) -> SIMD4<UInt32> {
+        SIMD4(UInt32(truncatingIfNeeded: low), UInt32(truncatingIfNeeded: low &>> 32), UInt32(truncatingIfNeeded: high),
+              UInt32(truncatingIfNeeded: high &>> 32))
+    }
+
+    /// A round of encryption without its key.
+    static func encrypted(_ state: SIMD4<UInt32>, isLast: Bool) -> SIMD4<UInt32> {
+        let (low, high) = halves(state)
+        let first = substitute(shiftRows(low, high, 1), box), second = substitute(shiftRows(high, low, 1), box)
+        return isLast ? AES.state(first, second) : AES.state(mixColumns(first, forward), mixColumns(second, forward))
+    }
+
+    /// The last round of decryption without its key.
+    static func decrypted(_ state: SIMD4<UInt32>) -> SIMD4<UInt32> {
+        let (low, high) = halves(state)
+        return AES.state(substitute(shiftRows(low, high, 3), inverseBox), substitute(shiftRows(high, low, 3), inverseBox))
+    }
+
+    /// The columns mixed back.
+    static func unmixed(_ state: SIMD4<UInt32>) -> SIMD4<UInt32> {
+        let (low, high) = halves(state)
+        return AES.state(mixColumns(low, inverse), mixColumns(high, inverse))
+    }
+
+    static func substituted(_ word: UInt32) -> UInt32 { UInt32(truncatingIfNeeded: substitute(UInt64(word), box)) }
+    /// A word of the key rotated by a byte and substituted.
+    static func rotatedSubstitution(_ word: UInt32) -> UInt32 { substituted(word &>> 8 | word &<< 24) }
+    static func roundConstant(_ round: Int) -> UInt32 { UInt32(truncatingIfNeeded: roundConstant(UInt64(truncatingIfNeeded: round))) }
+
+    /// The next round key: each word added to the one before.
+    static func expanded(_ key: SIMD4<UInt32>, by first: UInt32) -> SIMD4<UInt32> {
+        let a = key[0] ^ first, b = a ^ key[1], c = b ^ key[2]
+        return SIMD4(a, b, c, c ^ key[3])
+    }
+
     /// Registers all helpers and makes their tables: while there is one thread only.
     static func prepare() {
-        _ = (encryptLast, encryptMiddle, decryptLast, decryptMiddle, inverseMixColumns, substituteWord)
+        _ = (encryptLast, encryptMiddle, decryptLast, decryptMiddle, inverseMixColumns, substituteWord, box, inverseBox)
     }
 }

@@ -54,6 +54,41 @@ enum SM4 {
         return UInt64(bitPattern: Int64(Int32(bitPattern: UInt32(truncatingIfNeeded: word) ^ turned)))
     }
 
+    // MARK: four rounds at once (Zvksed)
+
+    private static func turned(_ word: UInt32, _ amount: UInt32) -> UInt32 { word &<< amount | word &>> (32 &- amount) }
+    private static func substituted(_ word: UInt32) -> UInt32 {
+        box[UInt8(truncatingIfNeeded: word)] | box[UInt8(truncatingIfNeeded: word &>> 8)] &<< 8 | box[UInt8(truncatingIfNeeded: word &>> 16)] &<< 16
+            | box[UInt8(truncatingIfNeeded: word &>> 24)] &<< 24
+    }
+
+    /// Four rounds of the cipher with four round keys.
+    static func rounds(_ state: SIMD4<UInt32>, _ keys: SIMD4<UInt32>) -> SIMD4<UInt32> {
+        var x = state
+        for index in 0 ..< 4 {
+            let s = substituted(x[1] ^ x[2] ^ x[3] ^ keys[index])
+            x = SIMD4(x[1], x[2], x[3], x[0] ^ s ^ turned(s, 2) ^ turned(s, 10) ^ turned(s, 18) ^ turned(s, 24))
+        }
+        return x
+    }
+
+    /// The four round keys after `keys`; `number` says which of the eight groups they are.
+    static func roundKeys(_ keys: SIMD4<UInt32>, _ number: Int) -> SIMD4<UInt32> {
+        var x = keys
+        for index in 0 ..< 4 {
+            // Byte j of constant i is (4i + j) × 7.
+            let first = UInt32(truncatingIfNeeded: 4 &* (4 &* number &+ index))
+            func byte(_ j: UInt32) -> UInt32 { (first &+ j) &* 7 & 0xff }
+            let constant = byte(0) &<< 24 | byte(1) &<< 16 | byte(2) &<< 8 | byte(3)
+            let s = substituted(x[1] ^ x[2] ^ x[3] ^ constant)
+            x = SIMD4(x[1], x[2], x[3], x[0] ^ s ^ turned(s, 13) ^ turned(s, 23))
+        }
+        return x
+    }
+
+    /// Registers the helpers and makes the table: while there is one thread only.
+    static func prepare() { _ = (round, keySchedule, box) }
+
     /// SM4ED: word, register with the byte, its position in bits.
     static let round = HelperTable.register { _, word, source, shift in
         let s = SM4.substituted(source, shift & 24)

@@ -8,7 +8,7 @@ package enum Operand: String, CaseIterable, Sendable {
     case immCI, immCU, shamtC, immCI16, uimmCIW, uimmCL4, uimmCL8, uimmCI4, uimmCI8, uimmCSS4, uimmCSS8, immCB, immCJ
     case uimmCLB, uimmCLH
     case bs, rnum, mopR, mopRR, mopC, registerList, pushSize, popSize, sreg1, sreg2, index
-    case vd, vs1, vs2, vm, seg, simm5, uimm5, vtype11, vtype10
+    case vd, vs1, vs2, vm, seg, simm5, uimm5, uimm6, vtype11, vtype10
 
     /// The operand spelled `name` in an assembler text.
     static let byName: [String: Operand] = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
@@ -20,6 +20,7 @@ package enum Operand: String, CaseIterable, Sendable {
         case .rs1, .fs1, .uimm, .fli, .vs1, .simm5, .uimm5: 0x000f_8000
         case .rs2, .fs2, .shamtW, .vs2: 0x01f0_0000
         case .vm: 0x0200_0000
+        case .uimm6: 0x040f_8000
         case .seg: 0xe000_0000
         case .vtype11: 0x7ff0_0000
         case .vtype10: 0x3ff0_0000
@@ -120,6 +121,7 @@ package enum Operand: String, CaseIterable, Sendable {
         case .seg: return Int64(i.field(29, 3))
         case .simm5: return Int64(Int32(bitPattern: i.bits &<< 12) &>> 27)
         case .uimm5: return Int64(i.field(15, 5))
+        case .uimm6: return Int64(i.field(26, 1) &<< 5 | i.field(15, 5))
         case .vtype11: return Int64(i.field(20, 11))
         case .vtype10: return Int64(i.field(20, 10))
         }

@@ -101,6 +101,7 @@ struct Pattern: Sendable {
         halfArithmetic, brainFloat, compareAndSwap, narrowAtomics, cryptographyBits, encryption, narrowEncryption, hashes, chineseCryptography,
         cacheBlocks, mayBeOperations, pushAndPop, tableJump,
         vectorConfiguration, vectorInteger, vectorCompare, vectorMultiply, vectorFixedPoint, vectorMask, vectorPermutation, vectorFloat,
-        vectorFloatConversions, vectorMemory, vectorMemoryWhole, privileged, svinval, hypervisor,
+        vectorFloatConversions, vectorMemory, vectorMemoryWhole, vectorBits, vectorEncryption, vectorHashes, vectorBrainFloat,
+        controlFlowIntegrity, privileged, svinval, hypervisor,
     ]
 }

@@ -11,8 +11,6 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
     case missingRequirement(feature: String, needs: String)
     /// The extensions that are on make no CPU; the reason in QEMU's words.
     case contradiction(String)
-    /// A known model that needs what this guest cannot execute.
-    case unsupportedModel(String, needs: String)
 
     public var description: String {
         switch self {
@@ -22,7 +20,6 @@ public enum CPUModelError: Error, Equatable, CustomStringConvertible {
         case .badValue(let feature, let value): "CPU feature '\(feature)' expects 'on' or 'off', not '\(value)'"
         case .badNumber(let feature, let value, let expects): "CPU feature '\(feature)' expects \(expects), not '\(value)'"
         case .contradiction(let reason): reason
-        case .unsupportedModel(let name, let needs): "CPU model '\(name)' needs \(needs)"
         case .missingRequirement(let feature, let needs): "CPU feature '\(feature)' needs \(needs)"
         }
     }
@@ -65,7 +62,7 @@ public struct CPUModel: Sendable, Hashable {
     private static let everything: Extensions = [
         .m, .a, .f, .d, .c, .b, .zifencei, .zicntr, .zihpm, .zbc, .zicond, .zfa, .zfh, .zfbfmin, .zcb, .zcmop, .zimop, .zawrs,
         .zacas, .zabha, .zama16b, .zihintpause, .zihintntl, .zicbom, .zicbop, .zicboz, .zk, .zks, .v, .zvfh,
-        .memoryProperties,
+        .zvbb, .zvknc, .zvkng, .zvksc, .zvksg, .zvknha, .zvfbfwma, .memoryProperties,
     ]
 
     private static let narrowSeeds: [CPUModel] = [
@@ -77,7 +74,7 @@ public struct CPUModel: Sendable, Hashable {
 
     private static let wideSeeds: [CPUModel] = [
         CPUModel(name: "rv64", summary: "a general 64-bit RISC-V CPU", extensions: general),
-        CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: everything),
+        CPUModel(name: "max", summary: "every supported extension that others do not exclude", extensions: everything.union([.zicfilp, .zicfiss])),
         CPUModel(name: "rv64i", summary: "the base integer instructions only", extensions: []),
         CPUModel(name: "rva20u64", summary: "the profile RVA20U64", extensions: [
             .m, .a, .f, .d, .c, .zicntr, .ziccif, .ziccrse, .ziccamoa, .zicclsm, .za64rs,
@@ -85,11 +82,10 @@ public struct CPUModel: Sendable, Hashable {
         CPUModel(name: "rva22u64", summary: "the profile RVA22U64", extensions: [
             .m, .a, .f, .d, .c, .b, .zicntr, .zihpm, .zihintpause, .zfhmin, .zkt, .zicbom, .zicbop, .zicboz, .memoryProperties,
         ]),
-    ]
-
-    /// Known models that need what this guest does not have.
-    private static let unsupportedModels: [(name: String, needs: String)] = [
-        ("rva23u64", "the Zvbb extension, which is not supported"),
+        CPUModel(name: "rva23u64", summary: "the profile RVA23U64, without Supm", extensions: [
+            .m, .a, .f, .d, .c, .b, .v, .zicntr, .zihpm, .zihintpause, .zihintntl, .zicond, .zimop, .zcmop, .zcb, .zfa, .zfhmin, .zawrs,
+            .zkt, .zvfhmin, .zvbb, .zvkt, .zicbom, .zicbop, .zicboz, .memoryProperties,
+        ]),
     ]
 
     public static let `default` = all[0]
@@ -101,9 +97,6 @@ public struct CPUModel: Sendable, Hashable {
     /// - Parameter xlen: the width of the guest; the models of others are unknown.
     public init(parsing text: String, xlen: XLEN = .rv64) throws(CPUModelError) {
         let parts = text.split(separator: ",", omittingEmptySubsequences: true).map(String.init)
-        if xlen == .rv64, let missing = CPUModel.unsupportedModels.first(where: { $0.name == parts.first }) {
-            throw .unsupportedModel(missing.name, needs: missing.needs)
-        }
         guard let name = parts.first, let model = CPUModel.seeds(xlen).first(where: { $0.name == name }) else {
             throw .unknownModel(parts.first ?? "")
         }
@@ -209,13 +202,11 @@ public struct CPUModel: Sendable, Hashable {
 
     /// Extensions that are known by name and not executed: switching them off is accepted.
     static let unsupportedFeatures: [String] = [
-        "e", "h", "s", "u", "mmu", "pmp", "zicfilp", "zicfiss", "zfinx", "zdinx", "zhinx", "zhinxmin", "ztso", "zvbb",
-        "zvbc", "zvfbfmin", "zvfbfwma", "zvkb", "zvkg",
-        "zvkn", "zvknc", "zvkned", "zvkng", "zvknha", "zvknhb", "zvks", "zvksc", "zvksed", "zvksg", "zvksh", "zvkt",
+        "e", "h", "s", "u", "mmu", "pmp", "zfinx", "zdinx", "zhinx", "zhinxmin", "zcf", "ztso",
         "sha", "smaia", "smcdeleg", "smcntrpmf", "smcsrind", "smepmp", "smmpm", "smnpm", "smstateen", "smctr", "ssaia",
         "ssccfg", "sscofpmf", "sscsrind", "ssdbltrp", "smdbltrp", "ssnpm", "sspm", "sstc", "supm", "svade", "svadu",
         "svinval", "svnapot", "svpbmt", "svvptc", "ssctr", "sv32", "sv39", "sv48", "sv57", "sv64", "rva22s64",
-        "rva23u64", "rva23s64", "smrnmi", "x-svukte", "xtheadba", "xtheadbb", "xtheadbs", "xtheadcmo", "xtheadcondmov",
+        "rva23s64", "smrnmi", "x-svukte", "xtheadba", "xtheadbb", "xtheadbs", "xtheadcmo", "xtheadcondmov",
         "xtheadfmemidx", "xtheadfmv", "xtheadmac", "xtheadmemidx", "xtheadmempair", "xtheadsync", "xventanacondops",
     ]
 }

@@ -9,6 +9,9 @@ extension Extensions {
         (.b, [.zba, .zbb, .zbs]), (.a, [.zaamo, .zalrsc]), (.m, .zmmul),
         (.v, .zve64d), (.zve64d, [.zve64f, .d]), (.zve64f, [.zve64x, .zve32f]), (.zve64x, .zve32x), (.zve32f, [.zve32x, .f]),
         (.zve32x, .zicsr), (.zvfh, [.zvfhmin, .zfhmin]), (.zvfhmin, .zve32f),
+        (.zvkn, [.zvkned, .zvknhb, .zvkb, .zvkt]), (.zvknc, [.zvkn, .zvbc]), (.zvkng, [.zvkn, .zvkg]),
+        (.zvks, [.zvksed, .zvksh, .zvkb, .zvkt]), (.zvksc, [.zvks, .zvbc]), (.zvksg, [.zvks, .zvkg]), (.zvbb, .zvkb), (.zvknhb, .zve64x),
+        (.zvfbfwma, [.zvfbfmin, .zfbfmin]), (.zvfbfmin, .zve32f),
         (.zfh, .zfhmin), (.zfhmin, .f), (.zfbfmin, .f), (.zfa, .f), (.d, .f), (.f, .zicsr), (.zicntr, .zicsr), (.zihpm, .zicsr),
     ]
 
@@ -57,6 +60,16 @@ extension Extensions {
             || lacks(.zvfhmin, .zve32f) || lacks(.zvfh, .zvfhmin) || lacks(.zve32x, .zicsr) {
             return "A vector extension lacks one that it contains"
         }
+        if lacks([.zvbb, .zvkb, .zvkg, .zvkned, .zvknha, .zvksed, .zvksh], .zve32x) { return "Vector crypto extensions require V or Zve* extensions" }
+        if lacks([.zvbc, .zvknhb], .zve64x) { return "Zvbc and Zvknhb extensions require V or Zve64x extensions" }
+        if lacks(.zvfbfmin, .zve32f) { return "Zvfbfmin extension depends on Zve32f extension" }
+        if lacks(.zvfbfwma, .zvfbfmin) { return "Zvfbfwma extension depends on Zvfbfmin extension" }
+        if contains(.rv32), !isDisjoint(with: [.zicfilp, .zicfiss]) { return "zicfilp and zicfiss are supported with 64-bit registers only" }
+        if lacks(.zicfilp, .zicsr) { return "zicfilp extension requires zicsr extension" }
+        if lacks(.zicfiss, .zicsr) { return "zicfiss extension requires zicsr extension" }
+        if lacks(.zicfiss, .a) { return "zicfiss extension requires A extension" }
+        if lacks(.zicfiss, .zimop) { return "zicfiss extension requires zimop extension" }
+        if contains([.zicfiss, .zca]), !contains(.zcmop) { return "zicfiss with zca requires zcmop extension" }
         if lacks(.zacas, .a) { return "Zacas extension requires A extension" }
         return nil
     }

@@ -80,8 +80,33 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     public static let zve32x = Extensions(rawValue: 1 << 58)
     public static let zvfh = Extensions(rawValue: 1 << 57)
     public static let zvfhmin = Extensions(rawValue: 1 << 56)
-    /// The V extension with the embedded profiles that it contains.
-    public static let vectors: Extensions = [.v, .zve64d, .zve64f, .zve64x, .zve32f, .zve32x]
+    /// The extensions with instructions on vector registers.
+    public static let vectors: Extensions = [
+        .v, .zve64d, .zve64f, .zve64x, .zve32f, .zve32x, .zvbb, .zvbc, .zvkb, .zvkg, .zvkned, .zvknha, .zvknhb, .zvksed, .zvksh, .zvfbfmin, .zvfbfwma,
+    ]
+
+    // Vector cryptography and BF16.
+    public static let zvbb = Extensions(rawValue: 1 << 32)
+    public static let zvbc = Extensions(rawValue: 1 << 33)
+    public static let zvkb = Extensions(rawValue: 1 << 34)
+    public static let zvkg = Extensions(rawValue: 1 << 35)
+    public static let zvkned = Extensions(rawValue: 1 << 36)
+    public static let zvknha = Extensions(rawValue: 1 << 37)
+    public static let zvknhb = Extensions(rawValue: 1 << 38)
+    public static let zvksed = Extensions(rawValue: 1 << 39)
+    public static let zvksh = Extensions(rawValue: 1 << 40)
+    public static let zvkt = Extensions(rawValue: 1 << 41)
+    public static let zvkn = Extensions(rawValue: 1 << 42)
+    public static let zvknc = Extensions(rawValue: 1 << 43)
+    public static let zvkng = Extensions(rawValue: 1 << 44)
+    public static let zvks = Extensions(rawValue: 1 << 45)
+    public static let zvksc = Extensions(rawValue: 1 << 46)
+    public static let zvksg = Extensions(rawValue: 1 << 47)
+    public static let zvfbfmin = Extensions(rawValue: 1 << 48)
+    public static let zvfbfwma = Extensions(rawValue: 1 << 49)
+    // Control-flow integrity.
+    public static let zicfilp = Extensions(rawValue: 1 << 50)
+    public static let zicfiss = Extensions(rawValue: 1 << 51)
 
     /// The instructions of the privileged manual: a machine's harts have them, programs do not.
     static let privileged = Extensions(rawValue: 1 << 120)
@@ -100,7 +125,8 @@ public struct Extensions: OptionSet, Sendable, Hashable {
     /// Each multi-letter extension, in the order of an ISA string.
     private static let multiLetter: [(name: String, extensions: Extensions)] = [
         ("zic64b", .zic64b), ("zicbom", .zicbom), ("zicbop", .zicbop), ("zicboz", .zicboz), ("ziccamoa", .ziccamoa),
-        ("ziccif", .ziccif), ("zicclsm", .zicclsm), ("ziccrse", .ziccrse), ("zicond", .zicond), ("zicntr", .zicntr),
+        ("ziccif", .ziccif), ("zicclsm", .zicclsm), ("ziccrse", .ziccrse), ("zicfilp", .zicfilp),
+        ("zicfiss", .zicfiss), ("zicond", .zicond), ("zicntr", .zicntr),
         ("zicsr", .zicsr), ("zifencei", .zifencei), ("zihintntl", .zihintntl), ("zihintpause", .zihintpause),
         ("zihpm", .zihpm), ("zimop", .zimop), ("zmmul", .zmmul), ("za64rs", .za64rs), ("zaamo", .zaamo), ("zabha", .zabha),
         ("zacas", .zacas), ("zama16b", .zama16b), ("zalrsc", .zalrsc), ("zawrs", .zawrs), ("zfa", .zfa), ("zfbfmin", .zfbfmin),
@@ -108,8 +134,11 @@ public struct Extensions: OptionSet, Sendable, Hashable {
         ("zcmp", .zcmp), ("zcmt", .zcmt), ("zba", .zba), ("zbb", .zbb), ("zbc", .zbc), ("zbkb", .zbkb), ("zbkc", .zbkc),
         ("zbkx", .zbkx), ("zbs", .zbs), ("zk", .zk), ("zkn", .zkn), ("zknd", .zknd), ("zkne", .zkne), ("zknh", .zknh),
         ("zkr", .zkr), ("zks", .zks), ("zksed", .zksed), ("zksh", .zksh), ("zkt", .zkt),
-        ("zve32f", .zve32f), ("zve32x", .zve32x), ("zve64f", .zve64f), ("zve64d", .zve64d), ("zve64x", .zve64x), ("zvfh", .zvfh),
-        ("zvfhmin", .zvfhmin),
+        ("zvbb", .zvbb), ("zvbc", .zvbc), ("zve32f", .zve32f), ("zve32x", .zve32x), ("zve64f", .zve64f), ("zve64d", .zve64d),
+        ("zve64x", .zve64x), ("zvfbfmin", .zvfbfmin), ("zvfbfwma", .zvfbfwma), ("zvfh", .zvfh), ("zvfhmin", .zvfhmin),
+        ("zvkb", .zvkb), ("zvkg", .zvkg), ("zvkn", .zvkn), ("zvknc", .zvknc), ("zvkned", .zvkned), ("zvkng", .zvkng),
+        ("zvknha", .zvknha), ("zvknhb", .zvknhb), ("zvks", .zvks), ("zvksc", .zvksc), ("zvksed", .zvksed), ("zvksg", .zvksg),
+        ("zvksh", .zvksh), ("zvkt", .zvkt),
     ]
 
     /// Those that have a feature switch.

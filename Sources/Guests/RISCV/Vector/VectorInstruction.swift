@@ -11,6 +11,8 @@ struct VectorCapability: OptionSet {
     static let halfConversions = VectorCapability(rawValue: 16)
     /// Addresses have 32 bits.
     static let narrowAddresses = VectorCapability(rawValue: 32)
+    /// SHA-2 on 64-bit elements.
+    static let longHashes = VectorCapability(rawValue: 64)
 }
 
 struct VectorInstruction {
@@ -34,7 +36,7 @@ struct VectorInstruction {
         hasType = !type.isIllegal
     }
 
-    @inline(__always) private func field(_ low: UInt32, _ width: UInt32) -> Int { Int(bits &>> low & (1 &<< width &- 1)) }
+    @inline(__always) func field(_ low: UInt32, _ width: UInt32) -> Int { Int(bits &>> low & (1 &<< width &- 1)) }
     var vd: Int { field(7, 5) }
     var vs1: Int { field(15, 5) }
     var vs2: Int { field(20, 5) }
@@ -61,9 +63,9 @@ struct VectorInstruction {
     // MARK: rules
 
     /// The registers of a group.
-    private func size(_ lmul: Int) -> Int { lmul <= 0 ? 1 : 1 &<< lmul }
-    private func isAligned(_ register: Int, _ lmul: Int) -> Bool { register & (size(lmul) &- 1) == 0 }
-    private func overlap(_ a: Int, _ countA: Int, _ b: Int, _ countB: Int) -> Bool { a < b &+ countB && b < a &+ countA }
+    func size(_ lmul: Int) -> Int { lmul <= 0 ? 1 : 1 &<< lmul }
+    func isAligned(_ register: Int, _ lmul: Int) -> Bool { register & (size(lmul) &- 1) == 0 }
+    func overlap(_ a: Int, _ countA: Int, _ b: Int, _ countB: Int) -> Bool { a < b &+ countB && b < a &+ countA }
 
     /// A destination of one EEW may overlap a source of another only where the lowest (narrowing) or highest (widening)
     /// part of the group is shared.
@@ -79,12 +81,12 @@ struct VectorInstruction {
     /// A masked instruction does not write its own mask.
     private var sparesMask: Bool { isUnmasked || vd != 0 }
 
-    private func single(_ lmul: Int) -> Bool { isAligned(vd, lmul) && isAligned(vs2, lmul) && sparesMask }
+    func single(_ lmul: Int) -> Bool { isAligned(vd, lmul) && isAligned(vs2, lmul) && sparesMask }
     /// Destination and sources in groups of LMUL.
-    private var same: Bool { single(lmul) && (!hasVectorOperand || isAligned(vs1, lmul)) }
+    var same: Bool { single(lmul) && (!hasVectorOperand || isAligned(vs1, lmul)) }
 
     private var canWiden: Bool { lmul <= 2 && sew < widest }
-    private var widening: Bool {
+    var widening: Bool {
         canWiden && isAligned(vd, lmul &+ 1) && sparesMask && isAligned(vs2, lmul) && mayOverlap(vd, lmul &+ 1, vs2, lmul) && wideningOperand
     }
     private var wideningOperand: Bool { !hasVectorOperand || isAligned(vs1, lmul) && mayOverlap(vd, lmul &+ 1, vs1, lmul) }
@@ -180,7 +182,10 @@ struct VectorInstruction {
         case .fncvtToInteger: return hasFloat(sew &+ 1) && narrowingUnary
         case .fncvtFloat: return (vs1 == 0x15 ? hasFloat(sew) && hasFloat(sew &+ 1) : canConvert) && narrowingUnary
         case .fncvtFromInteger: return hasFloat(sew) && narrowingUnary
-        default: return isLegalMemory
+        case .fwcvtBrain: return sew == 1 && wideningUnary
+        case .fncvtBrain: return sew == 1 && narrowingUnary
+        case .fwmaccBrain: return sew == 1 && widening
+        default: return isLegalCryptography ?? isLegalMemory
         }
     }
 
@@ -205,8 +210,14 @@ struct VectorInstruction {
         var third = (register: vd, lmul: lmul, eew: sew)
         var hasFirst = true, hasSecond = hasVectorOperand, hasThird = false
         switch operation {
+        case .aesEncryptLast, .aesEncryptMiddle, .aesDecryptLast, .aesDecryptMiddle, .aesAddKey, .aesKeySchedule1, .aesKeySchedule2, .gmul,
+             .ghsh, .sha2ms, .sha2ch, .sha2cl, .sm3c, .sm3me, .sm4k, .sm4r: return true
+        case .reverseBits, .reverseBitsInBytes, .reverseBytes, .leadingZeros, .trailingZeros, .countOnes, .fwcvtBrain: hasSecond = false
+        case .fncvtBrain:
+            first = (vs2, lmul &+ 1, sew &+ 1)
+            hasSecond = false
         case .madd, .nmsub, .macc, .nmsac, .fmadd, .fnmadd, .fmsub, .fnmsub, .fmacc, .fnmacc, .fmsac, .fnmsac: hasThird = true
-        case .wmaccu, .wmacc, .wmaccus, .wmaccsu, .fwmacc, .fwnmacc, .fwmsac, .fwnmsac:
+        case .wmaccu, .wmacc, .wmaccus, .wmaccsu, .fwmaccBrain, .fwmacc, .fwnmacc, .fwmsac, .fwnmsac:
             hasThird = true
             third = (vd, lmul &+ 1, sew &+ 1)
         case .wadduw, .waddw, .wsubuw, .wsubw, .fwaddw, .fwsubw, .nsrl, .nsra, .nclip, .nclipu: first = (vs2, lmul &+ 1, sew &+ 1)

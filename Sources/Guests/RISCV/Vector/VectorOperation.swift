@@ -16,4 +16,8 @@ enum VectorOperation: UInt8, Sendable {
     case fcvtToInteger, fcvtFromInteger, fwcvtToInteger, fwcvtFromInteger, fwcvtFloat, fncvtToInteger
     case fncvtFromInteger, fncvtFloat, mfeq, mfle, mflt, mfne, mfgt, mfge, load, loadFaultFirst, loadStrided
     case loadIndexed, store, storeStrided, storeIndexed, loadWhole, storeWhole, loadMask, storeMask
+    // Zvbb and Zvbc; Zvkned, Zvkg, Zvknh, Zvksh and Zvksed, on element groups; BF16.
+    case andNot, reverseBits, reverseBitsInBytes, reverseBytes, leadingZeros, trailingZeros, countOnes, rol, ror, wsll, clmul, clmulh
+    case aesEncryptLast, aesEncryptMiddle, aesDecryptLast, aesDecryptMiddle, aesAddKey, aesKeySchedule1, aesKeySchedule2
+    case gmul, ghsh, sha2ms, sha2ch, sha2cl, sm3c, sm3me, sm4k, sm4r, fwcvtBrain, fncvtBrain, fwmaccBrain
 }

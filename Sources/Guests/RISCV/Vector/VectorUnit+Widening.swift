@@ -4,7 +4,7 @@
 extension VectorUnit {
     /// Wide vd[i] = f(vd[i], vs2[i], vs1[i] or the scalar), operands extended as told.
     @inline(__always)
-    private func widen<T: VectorElement>(_ type: T.Type, signed: (Bool, Bool), _ f: (T.Wide, T.Wide, T.Wide) -> T.Wide) {
+    func widen<T: VectorElement>(_ type: T.Type, signed: (Bool, Bool), _ f: (T.Wide, T.Wide, T.Wide) -> T.Wide) {
         let d = register(vd, as: T.Wide.self), a = register(vs2, as: type), b = register(vs1, as: type)
         let isVector = instruction.hasVectorOperand, value = scalarElement(type)
         @inline(__always) func extended(_ value: T, _ isSigned: Bool) -> T.Wide {

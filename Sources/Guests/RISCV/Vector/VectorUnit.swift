@@ -63,6 +63,9 @@ struct VectorUnit {
                                             registerShift: registerShift, type: type)
         let start = state.load(fromByteOffset: Int(RISCVState.vectorStart), as: UInt64.self)
         guard instruction.isLegal, start == 0 || !instruction.needsStartZero else { return illegal }
+        // Element groups are whole: lengths and starts between them are reserved.
+        let length = state.load(fromByteOffset: Int(RISCVState.vectorLength), as: UInt64.self)
+        guard (start | length) & UInt64(instruction.elementGroup &- 1) == 0 else { return illegal }
         let rounding = RoundingDirection(rawValue: UInt8(truncatingIfNeeded: descriptor &>> 40 & 7))
         var unit = VectorUnit(state, instruction, scalar: scalar, stride: stride, rounding: rounding, start: Int(truncatingIfNeeded: start))
         if rounding == nil && unit.isRounded { return illegal }
@@ -103,7 +106,7 @@ struct VectorUnit {
              .fmadd, .fnmadd, .fmsub, .fnmsub, .fmacc, .fnmacc, .fmsac, .fnmsac, .fwadd, .fwsub, .fwmul, .fwaddw, .fwsubw, .fwmacc,
              .fwnmacc, .fwmsac, .fwnmsac, .fsqrt, .frsqrt7, .frec7, .fclass, .fcvtToInteger, .fcvtFromInteger, .fwcvtToInteger,
              .fwcvtFromInteger, .fwcvtFloat, .fncvtToInteger, .fncvtFromInteger, .fncvtFloat, .mfeq, .mfle, .mflt, .mfne, .mfgt,
-             .mfge, .moveToFloat, .moveFromFloat: true
+             .mfge, .moveToFloat, .moveFromFloat, .fwcvtBrain, .fncvtBrain, .fwmaccBrain: true
         case .merge, .copy, .slide1up, .slide1down: instruction.category == 5
         default: false
         }
@@ -121,6 +124,7 @@ struct VectorUnit {
     func scalarElement<T: FixedWidthInteger>(_: T.Type) -> T {
         switch instruction.category {
         case 3:
+            if operation == .ror { return T(truncatingIfNeeded: instruction.field(26, 1) &<< 5 | instruction.vs1) }
             let field = Int64(truncatingIfNeeded: instruction.vs1)
             // Shifts and everything that counts takes the field unsigned.
             return T(truncatingIfNeeded: hasUnsignedImmediate ? field : (field &<< 59) &>> 59)
@@ -131,7 +135,7 @@ struct VectorUnit {
 
     private var hasUnsignedImmediate: Bool {
         switch operation {
-        case .sll, .srl, .sra, .ssrl, .ssra, .nsrl, .nsra, .nclip, .nclipu, .slideup, .slidedown, .rgather: true
+        case .sll, .srl, .sra, .ssrl, .ssra, .nsrl, .nsra, .nclip, .nclipu, .slideup, .slidedown, .rgather, .wsll: true
         default: false
         }
     }
@@ -186,9 +190,12 @@ struct VectorUnit {
         case .maskAndNot, .maskAnd, .maskOr, .maskXor, .maskOrNot, .maskNand, .maskNor, .maskXnor, .cpop, .first, .msbf, .msof, .msif:
             return runMask()
         case .moveWhole: return moveWhole()
+        case .fwcvtBrain, .fncvtBrain, .fwmaccBrain: return runBrainFloat()
+        case .aesEncryptLast, .aesEncryptMiddle, .aesDecryptLast, .aesDecryptMiddle, .aesAddKey, .aesKeySchedule1, .aesKeySchedule2, .gmul,
+             .ghsh, .sha2ms, .sha2ch, .sha2cl, .sm3c, .sm3me, .sm4k, .sm4r: return runCryptography()
         default: break
         }
-        if operation.rawValue >= VectorOperation.fadd.rawValue { return runFloat() }
+        if operation.rawValue >= VectorOperation.fadd.rawValue, operation.rawValue < VectorOperation.andNot.rawValue { return runFloat() }
         switch sew {
         case 0: run(UInt8.self)
         case 1: run(UInt16.self)
@@ -206,6 +213,8 @@ struct VectorUnit {
         case .nsrl, .nsra, .waddu, .wadd, .wsubu, .wsub, .wadduw, .waddw, .wsubuw, .wsubw, .wmulu, .wmulsu, .wmul, .wmaccu, .wmacc,
              .wmaccus, .wmaccsu: widths(type)
         case .redsum, .redand, .redor, .redxor, .redminu, .redmin, .redmaxu, .redmax, .wredsumu, .wredsum: reduce(type)
+        case .andNot, .reverseBits, .reverseBitsInBytes, .reverseBytes, .leadingZeros, .trailingZeros, .countOnes, .rol, .ror, .wsll, .clmul,
+             .clmulh: bits(type)
         default: permute(type)
         }
     }

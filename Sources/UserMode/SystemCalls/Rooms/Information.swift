@@ -210,7 +210,7 @@ enum InformationCalls {
                     continue
                 }
                 // Bit masks ask for a subset, identities for equality.
-                let isMask = raw == 3 || raw == 4
+                let isMask = [3, 4, 5, 11, 13, 14, 16].contains(raw)
                 if isMask ? value & asked != asked : value != asked { all = false }
             } else {
                 guard call.writeInteger(at, value == nil ? UInt64.max : raw, size: 8),

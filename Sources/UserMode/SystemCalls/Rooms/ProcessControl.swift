@@ -25,9 +25,9 @@ enum ProcessControl {
             return .error(EINVAL)
         case 0x53564d41:  // SET_VMA (names of anonymous memory)
             return .value(call.host(SYS_prctl, Int(option), Int(call.long(1)), call.pointer(at: 2), Int(call.long(3)), call.pointer(at: 4)))
-        // UNALIGN, FPEMU, FPEXC, ENDIAN, SECCOMP, TSC, SET_MM, speculation, vector and pointer authentication controls
+        // Those of one architecture; none has UNALIGN, FPEMU, FPEXC, ENDIAN, SECCOMP, TSC, SET_MM, speculation controls.
         default:
-            return .error(EINVAL)
+            return .value(call.process.abi.processControl(option, [call[1], call[2], call[3], call[4]], call.thread.vcpu, memory: call.memory) ?? -Int64(EINVAL))
         }
     }
 }
@@ -39,6 +39,8 @@ package extension FlagSet {
          "PR_CAPBSET_READ": 23, "PR_CAPBSET_DROP": 24, "PR_GET_SECUREBITS": 27, "PR_SET_SECUREBITS": 28,
          "PR_SET_TIMERSLACK": 29, "PR_GET_TIMERSLACK": 30, "PR_SET_MM": 35, "PR_SET_CHILD_SUBREAPER": 36,
          "PR_GET_CHILD_SUBREAPER": 37, "PR_SET_NO_NEW_PRIVS": 38, "PR_GET_NO_NEW_PRIVS": 39, "PR_SET_THP_DISABLE": 41,
-         "PR_GET_THP_DISABLE": 42, "PR_CAP_AMBIENT": 47, "PR_SET_VMA": 0x53564d41]
+         "PR_GET_THP_DISABLE": 42, "PR_CAP_AMBIENT": 47, "PR_RISCV_V_SET_CONTROL": 69,
+         "PR_RISCV_V_GET_CONTROL": 70, "PR_RISCV_SET_ICACHE_FLUSH_CTX": 71, "PR_GET_SHADOW_STACK_STATUS": 74,
+         "PR_SET_SHADOW_STACK_STATUS": 75, "PR_LOCK_SHADOW_STACK_STATUS": 76, "PR_GET_CFI": 80, "PR_SET_CFI": 81, "PR_SET_VMA": 0x53564d41]
     }
 }
