@@ -25,8 +25,8 @@ public final class DeviceHost: @unchecked Sendable {
     /// `body` as something any thread may call: it runs under the device's lock, or not at all once the device is gone.
     public func callback<Argument: Sendable>(_ body: @escaping (Argument) -> Void) -> @Sendable (Argument) -> Void {
         let box = Unchecked(body)
-        return { [weak self] argument in
-            guard let slot = self?.slot.withLock({ $0.slot }) else { return }
+        return { [slot] argument in
+            guard let slot = slot.withLock({ $0.slot }) else { return }
             slot.withDevice { _ in box.value(argument) }
         }
     }
@@ -34,8 +34,8 @@ public final class DeviceHost: @unchecked Sendable {
     /// The same without an argument.
     public func callback(_ body: @escaping () -> Void) -> @Sendable () -> Void {
         let box = Unchecked(body)
-        return { [weak self] in
-            guard let slot = self?.slot.withLock({ $0.slot }) else { return }
+        return { [slot] in
+            guard let slot = slot.withLock({ $0.slot }) else { return }
             slot.withDevice { _ in box.value() }
         }
     }

@@ -1,0 +1,31 @@
+#!/bin/bash
+# run.sh   bare-metal programs on apus-bare, on both engines, beside QEMU's virt machine: what they print must be the same but
+# for the lines of NAME.differences (a diff of QEMU's output and ours). Ends with 'N passed, N failed'.
+#   run.sh [--bless] [NAME…]
+#   APUS_BARE   the program to test (default: the debug build)
+set -uo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/../../Scripts/cache.sh"
+bare=${APUS_BARE:-$REPO/.build/debug/apus-bare}
+qemu=${APUS_QEMU_SYSTEM:-$("$SCRIPTS/fetch-qemu-system.sh")} || exit 1
+bless=; [ "${1:-}" = --bless ] && { bless=1; shift; }
+names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp)
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+for name in "${names[@]}"; do
+    riscv64-linux-gnu-gcc -O1 -Wall -ffreestanding -nostdlib -static -fno-pic -no-pie -mcmodel=medany \
+        -march=rv64imac_zicsr_zifencei -mabi=lp64 -T "$here/link.ld" -Wl,--build-id=none,--no-warn-rwx-segments \
+        "$here/start.S" "$here/harness.c" "$here/$name.c" -o "$work/$name.elf" &&
+        riscv64-linux-gnu-objcopy -O binary "$work/$name.elf" "$work/$name.bin" || { failed=$((failed + 1)); continue; }
+    timeout 60 "$qemu" -M virt -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
+    for engine in interpreter x64; do
+        timeout 120 "$bare" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
+        status=$?
+        diff "$work/qemu" "$work/apus" > "$work/differences"
+        [ -z "$bless" ] || cp "$work/differences" "$here/$name.differences"
+        if [ $status = 0 ] && diff "$here/$name.differences" "$work/differences" > "$work/new"; then passed=$((passed + 1))
+        else failed=$((failed + 1)); printf 'FAILED  %s on %s (status %s)\n' "$name" $engine $status; head -20 "$work/new"; fi
+    done
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
