@@ -9,7 +9,7 @@ here=$(dirname "$(readlink -f "$0")")
 bare=${APUS_BARE:-$REPO/.build/debug/apus-bare}
 qemu=${APUS_QEMU_SYSTEM:-$("$SCRIPTS/fetch-qemu-system.sh")} || exit 1
 bless=; [ "${1:-}" = --bless ] && { bless=1; shift; }
-names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp)
+names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp interrupts)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 for name in "${names[@]}"; do
