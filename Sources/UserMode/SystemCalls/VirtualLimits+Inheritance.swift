@@ -6,13 +6,13 @@ extension VirtualLimits {
     private static let variable = Array("APUS_LIMITS=".utf8)
 
     /// `RESOURCE=SOFT:HARD,…`; nil if the guest set none.
-    static func text(_ limits: [Int32: (UInt64, UInt64)]) -> String? {
+    package static func text(_ limits: [Int32: (UInt64, UInt64)]) -> String? {
         guard !limits.isEmpty else { return nil }
         return limits.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.0):\($0.value.1)" }.joined(separator: ",")
     }
 
     /// The limits that `text` names; nil if it is not what `text(_:)` makes.
-    static func parse(_ text: String) -> [Int32: (UInt64, UInt64)]? {
+    package static func parse(_ text: String) -> [Int32: (UInt64, UInt64)]? {
         var limits: [Int32: (UInt64, UInt64)] = [:]
         for entry in text.split(separator: ",") {
             let parts = entry.split(whereSeparator: { $0 == "=" || $0 == ":" })
@@ -25,7 +25,7 @@ extension VirtualLimits {
 
     /// Takes the variable out of `environment`, and its limits as this process's.
     /// - Parameter heeded: false for a program with more rights than who started it, whom that one may not steer.
-    static func inherit(from environment: inout [[UInt8]], heeded: Bool) {
+    package static func inherit(from environment: inout [[UInt8]], heeded: Bool) {
         guard let index = environment.lastIndex(where: { $0.starts(with: variable) }) else { return }
         let text = String(decoding: environment[index].dropFirst(variable.count), as: UTF8.self)
         environment.removeAll { $0.starts(with: variable) }
