@@ -96,7 +96,7 @@ final class CaseEngine {
         var after = CaseState(count: CaseState.wordCount(vectorBytes: vectorBytes))
         go: while true {
             switch engine.run(vcpu) {
-            case .interrupted, .instructionFence, .idle, .waitForInterrupt, .guestException: continue
+            case .interrupted, .instructionFence, .idle: continue
             case .systemCall:
                 after.taken = vcpu.pc == CaseLayout.landing ? 1 : 0
             case .breakpoint: (after.signal, after.code, after.address) = (5, 1, vcpu.pc)
