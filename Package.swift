@@ -33,7 +33,7 @@ let package = Package(
                 path: "Sources/Backends/Interpreter"),
         .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Core", "Host", "CHost"],
                 path: "Sources/Backends/X64"),
-        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "Core", "CHost"], path: "Sources/Guests/RISCV"),
+        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "Core", "Host", "CHost"], path: "Sources/Guests/RISCV"),
         .target(name: "Translated", dependencies: ["Translation", "Core", "Host", "CHost"], path: "Sources/Accelerators/Translated"),
         .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
         .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
