@@ -46,8 +46,13 @@ package enum InstructionCatalogue {
     /// Every instruction of RV64, chapter by chapter.
     package static let entries = entries(.rv64)
 
-    /// Every instruction of one width, chapter by chapter.
+    /// Every instruction that programs of one width may have, chapter by chapter.
     package static func entries(_ xlen: XLEN) -> [CatalogueEntry] {
+        all(xlen).filter { $0.extensions.isDisjoint(with: [.privileged, .h, .svinval]) }
+    }
+
+    /// Those, and the ones that only machines have.
+    private static func all(_ xlen: XLEN) -> [CatalogueEntry] {
         Pattern.all.enumerated().flatMap { chapter, table in table.filter { $0.exists(on: xlen) }.map { catalogued($0.narrowed(to: xlen), chapter) } }
     }
 
@@ -62,7 +67,7 @@ package enum InstructionCatalogue {
 
     /// Pairs of instructions of which some encoding is both, with neither the special case of the other: there must be none.
     package static func overlaps(_ xlen: XLEN = .rv64) -> [(String, String)] {
-        let all = entries(xlen)
+        let all = all(xlen)
         var found: [(String, String)] = []
         for (index, a) in all.enumerated() {
             for b in all[(index + 1)...] where a.length == b.length && (a.match ^ b.match) & a.mask & b.mask == 0 {
