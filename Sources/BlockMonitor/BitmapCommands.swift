@@ -163,7 +163,7 @@ extension BlockService {
         try stored(node, name).0.markDirty(name, ranges)
     }
 
-    func dirtyRanges(_ node: Node, _ name: String) throws(BlockError) -> [Range<UInt64>] {
+    package func dirtyRanges(_ node: Node, _ name: String) throws(BlockError) -> [Range<UInt64>] {
         if let bitmap = transient(node, name) { return bitmap.tracker.ranges }
         return try stored(node, name).0.dirtyRanges(name)
     }

@@ -16,8 +16,8 @@ public final class BlockService: Sendable {
     let monitor: Monitor
 
     /// A node that has a name.
-    struct NodeEntry: Sendable {
-        var node: Node
+    package struct NodeEntry: Sendable {
+        package var node: Node
         /// How it was described; nil for nodes that came by a file's header.
         var description: JSONValue?
         /// It was added by itself, and goes by blockdev-del.
@@ -66,7 +66,7 @@ public final class BlockService: Sendable {
 
     // MARK: Finding
 
-    func entry(_ name: String) -> NodeEntry? { state.withLock { $0.nodes[name] } }
+    package func entry(_ name: String) -> NodeEntry? { state.withLock { $0.nodes[name] } }
 
     /// A node by its name. - Throws: `invalid` if there is none.
     func find(_ name: String) throws(BlockError) -> Node {
@@ -105,7 +105,7 @@ public final class BlockService: Sendable {
     }
 
     /// All nodes there are.
-    var allNodes: [Node] {
+    package var allNodes: [Node] {
         var found: [Node] = []
         func visit(_ node: Node, _ depth: Int) {
             guard depth < BlockGraph.deepestChain, !found.contains(where: { $0 === node }) else { return }

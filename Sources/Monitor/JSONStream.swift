@@ -2,8 +2,8 @@
 // with white space. Bounds: bytes of one value, depth.
 
 /// The values of a stream, as they come in.
-struct JSONStream {
-    static let longest = 16 << 20
+package struct JSONStream {
+    package static let longest = 16 << 20
     private static let deepest = 64
 
     private var bytes: [UInt8] = []
@@ -11,14 +11,16 @@ struct JSONStream {
     private var quote: UInt8?
     private var isEscaped = false
 
-    enum Piece: Equatable {
+    package init() {}
+
+    package enum Piece: Equatable {
         case value(String)
         /// What came cannot be JSON; the stream goes on behind it.
         case broken(String)
     }
 
     /// Takes bytes in and gives what is complete.
-    mutating func take(_ more: some Sequence<UInt8>) -> [Piece] {
+    package mutating func take(_ more: some Sequence<UInt8>) -> [Piece] {
         var pieces: [Piece] = []
         for byte in more { if let piece = take(byte) { pieces.append(piece) } }
         return pieces

@@ -3,7 +3,7 @@
 
 import Block
 import Core
-@testable import Devices
+import Devices
 import Host
 import Testing
 

@@ -2,7 +2,7 @@
 // memory-mapped registers, with split or packed rings.
 
 import Core
-@testable import Devices
+import Devices
 import Testing
 
 /// How a driver reaches the registers.

@@ -1,5 +1,5 @@
 import Core
-@testable import Devices
+import Devices
 import Host
 import Testing
 

@@ -1,6 +1,6 @@
 import Block
 import Core
-@testable import Devices
+import Devices
 import Host
 import Testing
 

@@ -1,11 +1,11 @@
 // The monitor by itself: framing, checks, introspection; and block commands on real images.
 
 import Block
-@testable import BlockMonitor
+import BlockMonitor
 import Core
 import Formats
 import Foundation
-@testable import Monitor
+import Monitor
 import NBD
 import Testing
 

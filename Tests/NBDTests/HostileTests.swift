@@ -6,7 +6,7 @@ import Block
 import Formats
 import Foundation
 import Host
-@testable import NBD
+import NBD
 import Sockets
 import Testing
 

@@ -3,7 +3,7 @@
 import Block
 import Formats
 import Foundation
-@testable import NBD
+import NBD
 import Sockets
 import Testing
 

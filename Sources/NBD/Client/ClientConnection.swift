@@ -10,17 +10,25 @@ import Host
 import Sockets
 
 /// A request of a client.
-struct ClientRequest {
-    var command: UInt16
-    var flags: CommandFlags = []
-    var offset: UInt64 = 0
-    var length: UInt64 = 0
+package struct ClientRequest {
+    package var command: UInt16
+    package var flags: CommandFlags = []
+    package var offset: UInt64 = 0
+    package var length: UInt64 = 0
     /// What is sent, or received into.
-    var buffer: BlockBuffer?
+    package var buffer: BlockBuffer?
+
+    package init(command: UInt16, flags: CommandFlags = [], offset: UInt64 = 0, length: UInt64 = 0, buffer: BlockBuffer? = nil) {
+        self.command = command
+        self.flags = flags
+        self.offset = offset
+        self.length = length
+        self.buffer = buffer
+    }
 }
 
 /// How a request ended.
-enum ClientOutcome: Sendable, Equatable {
+package enum ClientOutcome: Sendable, Equatable {
     case success
     /// The server's error number and words.
     case failure(UInt32, String)
@@ -28,7 +36,7 @@ enum ClientOutcome: Sendable, Equatable {
     case lost
 }
 
-final class ClientConnection: @unchecked Sendable {
+package final class ClientConnection: @unchecked Sendable {
     /// A request in flight.
     private final class Flight {
         let request: ClientRequest
@@ -48,7 +56,7 @@ final class ClientConnection: @unchecked Sendable {
         }
     }
 
-    let agreement: ClientAgreement
+    package let agreement: ClientAgreement
     private let channel: Channel
     private let incoming: Incoming
     private let sending = Locked(())
@@ -60,7 +68,7 @@ final class ClientConnection: @unchecked Sendable {
     private var isBroken = false
     private var reason = ""
 
-    init(_ channel: Channel, _ agreement: ClientAgreement) {
+    package init(_ channel: Channel, _ agreement: ClientAgreement) {
         self.channel = channel
         self.agreement = agreement
         incoming = Incoming(channel)
@@ -73,14 +81,14 @@ final class ClientConnection: @unchecked Sendable {
     }
 
     /// Why the connection broke; nil while it has not.
-    var breakage: String? {
+    package var breakage: String? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return isBroken ? reason : nil
     }
 
     /// Sends a request and waits for its end.
-    func perform(_ request: ClientRequest, extents: inout [StatusExtent]) -> ClientOutcome {
+    package func perform(_ request: ClientRequest, extents: inout [StatusExtent]) -> ClientOutcome {
         let flight = Flight(request)
         pthread_mutex_lock(mutex)
         if isBroken { pthread_mutex_unlock(mutex); return .lost }
@@ -116,7 +124,7 @@ final class ClientConnection: @unchecked Sendable {
     }
 
     /// Says goodbye. No request is in flight.
-    func close() {
+    package func close() {
         try? send(ClientRequest(command: Command.disconnect), 0)
         channel.finish()
         channel.shutDown()

@@ -16,29 +16,41 @@ public struct ExportInformation: Sendable {
 }
 
 /// What a client wants to agree on.
-struct ClientWishes: Sendable {
-    var export: String
-    var credentials: TLSCredentials?
+package struct ClientWishes: Sendable {
+    package var export: String
+    package var credentials: TLSCredentials?
     /// The name that the server's certificate must have.
-    var host: String?
+    package var host: String?
     /// The metadata context to ask about.
-    var context = Context.allocation
+    package var context = Context.allocation
     /// Not even asked for. For tests.
-    var avoidsExtended = false
-    var avoidsStructured = false
+    package var avoidsExtended = false
+    package var avoidsStructured = false
+
+    package init(
+        export: String, credentials: TLSCredentials? = nil, host: String? = nil, context: String = Context.allocation, avoidsExtended: Bool = false,
+        avoidsStructured: Bool = false
+    ) {
+        self.export = export
+        self.credentials = credentials
+        self.host = host
+        self.context = context
+        self.avoidsExtended = avoidsExtended
+        self.avoidsStructured = avoidsStructured
+    }
 }
 
 /// What client and server have agreed on.
-struct ClientAgreement: Sendable {
-    var information: ExportInformation
-    var isStructured = false
-    var isExtended = false
+package struct ClientAgreement: Sendable {
+    package var information: ExportInformation
+    package var isStructured = false
+    package var isExtended = false
     /// The number of the chosen context.
-    var context: UInt32?
+    package var context: UInt32?
 }
 
-struct ClientHandshake {
-    let channel: Channel
+package struct ClientHandshake {
+    package let channel: Channel
     private var isStructured = false
     private var isExtended = false
     private var isFixed = false
@@ -46,10 +58,10 @@ struct ClientHandshake {
     /// Answers to one option are no more than these.
     private static let mostReplies = 10_000
 
-    init(_ channel: Channel) { self.channel = channel }
+    package init(_ channel: Channel) { self.channel = channel }
 
     /// Comes to the export and begins the transmission phase.
-    mutating func enter(_ wishes: ClientWishes) throws(SocketError) -> ClientAgreement {
+    package mutating func enter(_ wishes: ClientWishes) throws(SocketError) -> ClientAgreement {
         if let old = try greet(wishes) { return old }
         try negotiateReplies(wishes)
         var agreement = ClientAgreement(information: ExportInformation(name: wishes.export), isStructured: isStructured, isExtended: isExtended)
@@ -67,7 +79,7 @@ struct ClientHandshake {
     }
 
     /// What the server offers, and says about it.
-    mutating func list(_ wishes: ClientWishes) throws(SocketError) -> [ExportInformation] {
+    package mutating func list(_ wishes: ClientWishes) throws(SocketError) -> [ExportInformation] {
         if let old = try greet(wishes) { return [old.information] }
         guard isFixed else { throw SocketError("Server does not support export lists") }
         try negotiateReplies(wishes)

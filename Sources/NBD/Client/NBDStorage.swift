@@ -6,16 +6,23 @@ import Host
 import Sockets
 
 /// How to come to an export.
-struct NBDTarget: Sendable {
-    var address: SocketAddress
-    var wishes: ClientWishes
+package struct NBDTarget: Sendable {
+    package var address: SocketAddress
+    package var wishes: ClientWishes
     /// Seconds for which requests wait for a lost server to come back; 0: they fail at once.
-    var reconnectDelay: Double = 0
+    package var reconnectDelay: Double = 0
     /// Seconds for which opening goes on trying.
-    var openTimeout: Double = 0
+    package var openTimeout: Double = 0
+
+    package init(address: SocketAddress, wishes: ClientWishes, reconnectDelay: Double = 0, openTimeout: Double = 0) {
+        self.address = address
+        self.wishes = wishes
+        self.reconnectDelay = reconnectDelay
+        self.openTimeout = openTimeout
+    }
 }
 
-final class NBDStorage: WritableStorage {
+package final class NBDStorage: WritableStorage {
     private let target: NBDTarget
     private let filename: String
     private let information: ExportInformation
@@ -34,7 +41,7 @@ final class NBDStorage: WritableStorage {
     /// Held by a write that has to read the rest of a block first.
     private let unaligned = Locked(())
 
-    init(_ target: NBDTarget, filename: String, writable: Bool) throws(BlockError) {
+    package init(_ target: NBDTarget, filename: String, writable: Bool) throws(BlockError) {
         self.target = target
         self.filename = filename
         let start = RateLimit.now()
@@ -76,8 +83,8 @@ final class NBDStorage: WritableStorage {
         return ClientConnection(channel, agreement)
     }
 
-    func length() -> UInt64 { information.size }
-    var growsOnWrite: Bool { false }
+    package func length() -> UInt64 { information.size }
+    package var growsOnWrite: Bool { false }
 
     // MARK: Connections
 
@@ -172,7 +179,7 @@ final class NBDStorage: WritableStorage {
         }
     }
 
-    func read(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+    package func read(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         let size = information.size
         guard offset < size else { return buffer.fill() }
         let there = buffer.slice(0, size - offset)
@@ -198,7 +205,7 @@ final class NBDStorage: WritableStorage {
         return (start, end)
     }
 
-    func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
+    package func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         guard isAligned(offset, UInt64(buffer.count)) else {
             let (start, end) = try rounded(offset, UInt64(buffer.count))
             return try unaligned.withLock { (_) throws(BlockError) in
@@ -220,7 +227,7 @@ final class NBDStorage: WritableStorage {
         return extended ? UInt64(1) << 62 : (UInt64(UInt32.max) - 65535).roundedDown(to: max(minimum, 65536))
     }
 
-    func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
+    package func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
         guard information.flags.contains(.writeZeroes), isAligned(offset, count) else {
             let piece = try OwnedBuffer(Int(min(count, 1 << 20)))
             piece.buffer.fill()
@@ -235,7 +242,7 @@ final class NBDStorage: WritableStorage {
         try ranges(offset, count, Command.writeZeroes, unmap ? [] : .noHole, "zeroing")
     }
 
-    func discard(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
+    package func discard(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
         guard information.flags.contains(.trim) else { return }
         // What is no whole block is not given back.
         guard let start = offset.roundedUp(to: minimum), case let end = (offset &+ count).roundedDown(to: minimum), start < end else { return }
@@ -252,12 +259,12 @@ final class NBDStorage: WritableStorage {
         }
     }
 
-    func flush() throws(BlockError) {
+    package func flush() throws(BlockError) {
         guard information.flags.contains(.flush) else { return }
         _ = try perform(ClientRequest(command: Command.flush), what: "flushing")
     }
 
-    func status(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> BlockStatus {
+    package func status(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> BlockStatus {
         let size = information.size
         guard offset < size else { return BlockStatus(length: count, isData: false, isZero: true) }
         let length = min(count, size - offset)
@@ -278,7 +285,7 @@ final class NBDStorage: WritableStorage {
         return answer
     }
 
-    func close() {
+    package func close() {
         let connection = state.change { state in
             state.isClosed = true
             defer { state.connection = nil }

@@ -2,12 +2,12 @@
 
 import Block
 
-enum MetaContext: Sendable {
+package enum MetaContext: Sendable {
     case allocation
     case depth
     case bitmap(ExportedBitmap)
 
-    var name: String {
+    package var name: String {
         switch self {
         case .allocation: Context.allocation
         case .depth: Context.depth
@@ -17,7 +17,7 @@ enum MetaContext: Sendable {
 
     /// Whether a client that asks for `query` means this one.
     /// - Parameter isList: a list of what there is also takes the beginnings of names.
-    func answers(_ query: String, isList: Bool) -> Bool {
+    package func answers(_ query: String, isList: Bool) -> Bool {
         if query == name { return true }
         guard isList else { return false }
         switch query {
@@ -31,14 +31,19 @@ enum MetaContext: Sendable {
 }
 
 /// One run of an answer to BLOCK_STATUS.
-struct StatusExtent: Equatable {
-    var length: UInt64
-    var flags: UInt32
+package struct StatusExtent: Equatable {
+    package var length: UInt64
+    package var flags: UInt32
+
+    package init(length: UInt64, flags: UInt32) {
+        self.length = length
+        self.flags = flags
+    }
 }
 
 extension MetaContext {
     /// What there is to say about `count` bytes (at least 1) from `offset` of the node; in all at most `count` bytes.
-    func extents(_ node: Node, _ offset: UInt64, _ count: UInt64, most: Int) throws(BlockError) -> [StatusExtent] {
+    package func extents(_ node: Node, _ offset: UInt64, _ count: UInt64, most: Int) throws(BlockError) -> [StatusExtent] {
         if case .bitmap(let bitmap) = self {
             return MetaContext.extents(of: try bitmap.ranges(), offset, count, most: most)
         }

@@ -3,41 +3,43 @@
 import Sockets
 
 /// A message being built.
-struct MessageWriter {
-    private(set) var bytes: [UInt8] = []
-    mutating func put<Number: FixedWidthInteger>(_ number: Number) { withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) } }
-    mutating func put(_ more: [UInt8]) { bytes += more }
-    mutating func put(text: String) { bytes += Array(text.utf8) }
+package struct MessageWriter {
+    package private(set) var bytes: [UInt8] = []
+    package init() {}
+
+    package mutating func put<Number: FixedWidthInteger>(_ number: Number) { withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) } }
+    package mutating func put(_ more: [UInt8]) { bytes += more }
+    package mutating func put(text: String) { bytes += Array(text.utf8) }
     /// A 32-bit length in front.
-    mutating func put(counted text: String) {
+    package mutating func put(counted text: String) {
         put(UInt32(truncatingIfNeeded: text.utf8.count))
         put(text: text)
     }
 }
 
 /// A message being read.
-struct MessageReader {
-    let bytes: [UInt8]
-    private(set) var position = 0
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+package struct MessageReader {
+    package let bytes: [UInt8]
+    package private(set) var position = 0
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    var rest: Int { bytes.count - position }
+    package var rest: Int { bytes.count - position }
 
-    mutating func number<Number: FixedWidthInteger>(_ type: Number.Type = Number.self) -> Number? {
+    package mutating func number<Number: FixedWidthInteger>(_ type: Number.Type = Number.self) -> Number? {
         let size = MemoryLayout<Number>.size
         guard rest >= size else { return nil }
         defer { position += size }
         return bytes.withUnsafeBytes { Number(bigEndian: $0.loadUnaligned(fromByteOffset: position, as: Number.self)) }
     }
 
-    mutating func text(_ count: Int) -> String? {
+    package mutating func text(_ count: Int) -> String? {
         guard count >= 0, count <= rest else { return nil }
         defer { position += count }
         return String(validating: bytes[position..<position + count], as: UTF8.self)
     }
 
     /// Text with its length in front, no longer than names may be.
-    mutating func countedText() -> String? {
+    package mutating func countedText() -> String? {
         guard let count = number(UInt32.self), count <= UInt32(Handshake.longestText) else { return nil }
         return text(Int(count))
     }
