@@ -25,7 +25,7 @@ if [ ! -e "$tree/complete" ]; then
     sed -i -e 's/.*CONFIG_STATIC[ =].*/CONFIG_STATIC=y/' -e 's/^CONFIG_\(TC\|HWCLOCK\)=y/# CONFIG_\1 is not set/' \
         -e 's/^CONFIG_EXTRA_LDLIBS=.*/CONFIG_EXTRA_LDLIBS=""/' -e 's/.*CONFIG_SHA1_HWACCEL.*/# CONFIG_SHA1_HWACCEL is not set/' \
         -e 's/.*CONFIG_SHA256_HWACCEL.*/# CONFIG_SHA256_HWACCEL is not set/' .config
-    yes '' | make oldconfig > /dev/null
+    make oldconfig > /dev/null < <(yes '')
     make -j"$(nproc)" CC="$compiler" AR=riscv64-linux-gnu-ar STRIP=riscv64-linux-gnu-strip SKIP_STRIP=y busybox
     cp busybox "$tree/busybox"
     rm -rf "$tree/source"

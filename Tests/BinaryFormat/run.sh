@@ -48,9 +48,9 @@ entry=/proc/sys/fs/binfmt_misc/apus-riscv64
 
 is "status before it is mounted" "apus binfmt: binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc ('apus binfmt install' mounts it)" "$apus" binfmt status
 [ "$(id -u)" = 0 ] && is "only root may install" "apus binfmt: only root may change the kernel's binary formats" $as_user "$apus" binfmt install
-is "an unknown guest" "apus binfmt: there is no guest 'pdp11' (known: riscv64)" "$apus" binfmt install pdp11
+is "an unknown guest" "apus binfmt: there is no guest 'pdp11' (known: riscv64, riscv32)" "$apus" binfmt install pdp11
 is "install mounts and registers" "" "$apus" binfmt install --dynamic
-is "status" "riscv64: installed, $(readlink -f "$apus"), flags POCF" "$apus" binfmt status
+is "status" "$(printf '%s: installed, %s, flags POCF\n' riscv64 "$(readlink -f "$apus")" riscv32 "$(readlink -f "$apus")")" "$apus" binfmt status
 is "install replaces an entry" "" "$apus" binfmt install --dynamic riscv64
 is "a guest program" "[./arguments] [a] [b c] $facts" ./arguments a 'b c'
 is "its own argv[0]" "[zero] [x] $facts" bash -c 'exec -a zero ./arguments x'
@@ -81,7 +81,7 @@ echo -1 > $entry
 sed -n '/^:/p' /etc/binfmt.d/apus-riscv64.conf > /proc/sys/fs/binfmt_misc/register
 is "… which the kernel takes" "[./arguments] $facts" ./arguments
 is "remove --persistent" "" "$apus" binfmt remove --persistent
-is "… removes both" "riscv64: not installed" "$apus" binfmt status
+is "… removes both" "$(printf '%s: not installed\n' riscv64 riscv32)" "$apus" binfmt status
 is "without an entry the kernel refuses" "126" bash -c './arguments 2> /dev/null; echo $?'
 is "… and Apus goes on by itself" "[./arguments] [@./arguments] [again] $facts
 [again] $facts" "$apus" exec ./arguments @./arguments again

@@ -21,7 +21,7 @@ struct EncodingSpace {
     static func isKnownDifference(_ bits: UInt32) -> Bool {
         // Whether a vector instruction is legal depends on the vector type: the single instructions show that.
         let isVectorMemory = bits & 0x5f == 0x07 && [0, 5, 6, 7].contains(bits &>> 12 & 7)
-        return isVectorMemory || bits & 0x7f == 0x57
+        return isVectorMemory || bits & 0x7f == 0x57 || bits & 0x7f == 0x77
     }
 
     func run(in folder: String) throws -> Outcome {
