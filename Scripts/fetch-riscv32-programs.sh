@@ -12,7 +12,7 @@ if [ ! -e "$tree/complete" ]; then
     mkdir -p "$tree/source"
     cd "$tree/source"
     for package in busybox lua5.4 bzip2 sqlite3; do apt_source trixie $package; done
-    exec 3>&2 > "$tree/build.log" 2>&1
+    exec 3>&2 4>&1 > "$tree/build.log" 2>&1
     trap 'tail -20 "$tree/build.log" >&3' ERR
     (cd lua5.4-*/src && echo '#define DEB_HOST_MULTIARCH "riscv32-linux-musl"' > lua5.4-deb-multiarch.h &&
         $compiler -O2 -DLUA_USE_POSIX -o "$tree/lua" $(ls *.c | grep -v '^luac\.c$') -lm)
@@ -30,5 +30,6 @@ if [ ! -e "$tree/complete" ]; then
     cp busybox "$tree/busybox"
     rm -rf "$tree/source"
     touch "$tree/complete"
+    exec 2>&3 >&4
 fi
 echo "$tree"

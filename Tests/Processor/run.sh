@@ -15,6 +15,7 @@ for name in "$@"; do
     "${GUEST:-riscv64-linux-gnu-gcc}" -O1 -w -static -pthread -o "$scratch/$name" "$source" || exit 1
     output=$(timeout -k 2 60 "$apus" exec -cpu "${model:-max}" "$scratch/$name" 2>&1 < /dev/null)
     status=$?
+    output=$(grep -v "^apus: the program was ended by signal" <<< "$output")   # children that are to end so
     if [ "$status" = 0 ] && [ "$output" = ok ]; then
         echo "$name ok"; passed=$((passed + 1))
     else

@@ -46,14 +46,17 @@ static void handler(int signal, siginfo_t *info, void *context) {
     where = (uint64_t)info->si_addr;
     siglongjmp(back, 1);
 }
-// Runs `body`; the signal it raised, or 0.
-#define RAISES(body) ({ got = 0; if (!sigsetjmp(back, 1)) { body; } got; })
 
 static uint64_t push(uint64_t value) {
     __asm__ volatile("mv t1, ra\nmv ra, %0\n" SSPUSH_RA "mv ra, t1" :: "r"(value) : "t1", "memory");
     return pointer();
 }
 static void pop(uint64_t value) { __asm__ volatile("mv t1, ra\nmv ra, %0\n" SSPOPCHK_RA "mv ra, t1" :: "r"(value) : "t1", "memory"); }
+
+// Takes off the token that a signal left on the shadow stack: this C library's siglongjmp knows of none.
+static void unwind(void) { if (pointer()) pop(*(uint64_t *)pointer()); }
+// Runs `body`; the signal it raised, or 0.
+#define RAISES(body) ({ got = 0; if (!sigsetjmp(back, 1)) { body; } else { unwind(); } got; })
 
 static void *thread(void *before) {
     uint64_t own = pointer();
