@@ -77,3 +77,10 @@ extension SystemGuest {
     /// For guests whose code and data have one index.
     public func dataIndex(context: UInt64) -> Int { fetchIndex(context: context) }
 }
+
+/// What debuggers of machines want beside registers.
+public protocol DebuggableSystemGuest: SystemGuest, DebuggableGuest {
+    /// The physical address of the byte at virtual `address` as data accesses of `vcpu` see it now, whatever the rights;
+    /// nil if nothing is mapped there. Neither page tables nor the vCPU change, and nothing is recorded. For vCPUs that stand still.
+    func physicalAddress(_ address: UInt64, of vcpu: VCPU, memory: AddressSpace) -> UInt64?
+}

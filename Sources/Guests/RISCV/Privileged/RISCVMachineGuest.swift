@@ -22,6 +22,9 @@ public final class RISCVMachineGuest: SystemGuest {
     }
 
     public var model: CPUModel { base.model }
+    var unprivilegedFeatures: [RegisterFeature] { base.registerFeatures }
+    /// A hart that stands for all of them, which are alike.
+    var anyHart: Hart? { harts.withLock { $0.values.first } }
 
     /// Makes the hart of `vcpu`. - Parameters:
     ///   - number: `mhartid`.
