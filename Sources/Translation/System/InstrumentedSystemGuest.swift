@@ -36,6 +36,7 @@ public final class InstrumentedSystemGuest: SystemGuest {
         guest.recordBusError(address, kind, mmuIndex: mmuIndex, of: vcpu)
     }
     public func deliver(_ reason: ExitReason, to vcpu: VCPU) { guest.deliver(reason, to: vcpu) }
+    public func deliversInside(_ reason: ExitReason) -> Bool { guest.deliversInside(reason) }
     public func takeInterrupt(_ vcpu: VCPU) -> Bool { guest.takeInterrupt(vcpu) }
     public func hasWakeUp(_ vcpu: VCPU) -> Bool { guest.hasWakeUp(vcpu) }
     public func reset(_ vcpu: VCPU) { guest.reset(vcpu) }

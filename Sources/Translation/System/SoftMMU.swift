@@ -43,6 +43,8 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     /// Memory that entries may lead to.
     private var blocks: [RAMBlock] = []
     private var large = [LargePages](repeating: LargePages(), count: SoftTLB.indexCount)
+    /// The memory that was asked for last, from its first address on: nearly always the RAM.
+    private var near: (start: UInt64, span: MemorySpan)?
     private let flushWish: UnsafeMutablePointer<UInt8>
     /// Where the last `host` gave memory for a store from which code was translated: the storer calls `didStore`.
     public private(set) var watched: MemorySpan?
@@ -85,7 +87,10 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         }
         code.removeAll()
         tables.clearFetch()
-        if indices == .max { blocks.removeAll() }
+        if indices == .max {
+            blocks.removeAll()
+            near = nil
+        }
     }
 
     /// Forgets the translations of the page of `address`, and of the large page that it lies in.
@@ -119,6 +124,30 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
 
     // MARK: host memory
 
+    /// What is at a physical address, if it is memory. As good as a translation: until the next flush.
+    private func span(at physical: UInt64) -> MemorySpan? {
+        if let (start, span) = near, physical &- start < span.count {
+            let skipped = physical &- start
+            return MemorySpan(block: span.block, offset: span.offset &+ skipped, count: span.count &- skipped, isReadOnly: span.isReadOnly)
+        }
+        guard let range = memory.find(physical) else { return nil }
+        guard case .memory(let block, let isReadOnly) = range.target else { return memory.memory(at: physical) }
+        near = (range.start, MemorySpan(block: block, offset: range.offset, count: range.size, isReadOnly: isReadOnly))
+        let skipped = physical &- range.start
+        return MemorySpan(block: block, offset: range.offset &+ skipped, count: range.size &- skipped, isReadOnly: isReadOnly)
+    }
+
+    /// An entry of a page table: 4 or 8 aligned bytes at a physical address; nil: nothing answers there.
+    public func tableEntry(at physical: UInt64, bytes: Int) -> UInt64? {
+        if let (start, span) = near {
+            let skipped = physical &- start
+            if skipped < span.count, span.count &- skipped >= UInt64(truncatingIfNeeded: bytes) {
+                return Self.load(span.host + Int(truncatingIfNeeded: skipped), bytes)
+            }
+        }
+        return memory.read(physical, width: bytes)
+    }
+
     /// Host memory for an access of `bytes` bytes at virtual `address`, if it is RAM. For a store, whoever watches the page
     /// has been told.
     public func host(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int) -> HostAccess {
@@ -127,7 +156,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         let inside = address & (RAMBlock.pageBytes &- 1)
         guard inside &+ UInt64(truncatingIfNeeded: bytes) <= RAMBlock.pageBytes else { return .other }
         guard let page = guest.translate(address, kind, bytes: bytes, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return .fault }
-        guard let span = memory.memory(at: page.physical), span.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
+        guard let span = span(at: page.physical), span.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
         if kind == .store, span.isReadOnly { return .other }
         let number = span.offset &>> RAMBlock.pageBits
         var isWatched = false
@@ -286,23 +315,37 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     }
 }
 
-/// The stretch of addresses in which large pages lie whose 4 KiB pieces are remembered one by one.
+/// The stretches of addresses in which large pages lie whose 4 KiB pieces are remembered one by one. Few, so that each may be
+/// wider than need be; more than one, as a kernel's image and its map of all memory are far from each other.
 private struct LargePages {
-    private var base: UInt64 = 0
-    private var mask: UInt64 = 0
-    private var isEmpty = true
+    private struct Stretch {
+        var base: UInt64
+        var mask: UInt64
+        func contains(_ address: UInt64) -> Bool { address & mask == base }
+        /// The mask of the narrowest one with `address`, too.
+        func widened(_ address: UInt64, _ size: UInt64) -> UInt64 {
+            var wider = mask & ~(size &- 1)
+            while (base ^ address) & wider != 0 { wider &<<= 1 }
+            return wider
+        }
+    }
+    private var stretches: [Stretch] = []
+    private static let limit = 8
 
-    func contains(_ address: UInt64) -> Bool { !isEmpty && address & mask == base }
+    func contains(_ address: UInt64) -> Bool { stretches.contains { $0.contains(address) } }
 
     mutating func add(_ address: UInt64, _ size: UInt64) {
-        var wider = ~(size &- 1)
-        if !isEmpty {
-            wider &= mask
-            while (base ^ address) & wider != 0 { wider &<<= 1 }
+        for stretch in stretches where stretch.contains(address) && stretch.mask & (size &- 1) == 0 { return }
+        // What is near is one stretch: 1 GiB.
+        let near = stretches.indices.first { stretches[$0].widened(address, size) >= ~0x3fff_ffff }
+        guard near != nil || stretches.count >= Self.limit else {
+            stretches.append(Stretch(base: address & ~(size &- 1), mask: ~(size &- 1)))
+            return
         }
-        isEmpty = false
-        mask = wider
-        base = address & wider
+        // A wider mask is a smaller number.
+        guard let chosen = near ?? stretches.indices.max(by: { stretches[$0].widened(address, size) < stretches[$1].widened(address, size) }) else { return }
+        let mask = stretches[chosen].widened(address, size)
+        stretches[chosen] = Stretch(base: address & mask, mask: mask)
     }
 }
 

@@ -62,6 +62,9 @@ public protocol SystemGuest: Guest {
     /// of the handler.
     func deliver(_ reason: ExitReason, to vcpu: VCPU)
 
+    /// Whether `deliver` for `reason` is all that is to be done: the engine calls it by itself and goes on.
+    func deliversInside(_ reason: ExitReason) -> Bool
+
     /// Takes an interrupt if one is pending and enabled: pc and context are then those of the handler.
     /// - Returns: whether one was taken.
     func takeInterrupt(_ vcpu: VCPU) -> Bool
@@ -74,6 +77,8 @@ public protocol SystemGuest: Guest {
 }
 
 extension SystemGuest {
+    public func deliversInside(_ reason: ExitReason) -> Bool { false }
+
     /// For guests whose code and data have one index.
     public func dataIndex(context: UInt64) -> Int { fetchIndex(context: context) }
 }

@@ -59,6 +59,7 @@ public final class Hart: @unchecked Sendable {
     public let configuration: PrivilegedConfiguration
     let timebase: Timebase
     private let wake: @Sendable () -> Void
+    let state: UnsafeMutableRawPointer
 
     // MARK: state
 
@@ -66,8 +67,7 @@ public final class Hart: @unchecked Sendable {
     /// All 64 bits; RV32 shows the upper half as `mstatush`.
     var mstatus: UInt64 = 0
     var medeleg: UInt64 = 0, mideleg: UInt64 = 0, mie: UInt64 = 0
-    var mtvec: UInt64 = 0, mepc: UInt64 = 0, mcause: UInt64 = 0, mtval: UInt64 = 0, mscratch: UInt64 = 0
-    var stvec: UInt64 = 0, sepc: UInt64 = 0, scause: UInt64 = 0, stval: UInt64 = 0, sscratch: UInt64 = 0
+    var mtvec: UInt64 = 0, stvec: UInt64 = 0
     var mcounteren: UInt64 = 0, scounteren: UInt64 = 0, mcountinhibit: UInt64 = 0
     var menvcfg: UInt64 = 0, senvcfg: UInt64 = 0, mseccfg: UInt64 = 0
     var satp: UInt64 = 0
@@ -95,6 +95,7 @@ public final class Hart: @unchecked Sendable {
     /// - Parameter wake: makes the vCPU look at its interrupts soon; called from any thread.
     init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, wake: @escaping @Sendable () -> Void) {
         self.vcpu = vcpu
+        state = vcpu.state
         self.number = number
         xlen = model.xlen
         extensions = model.extensions

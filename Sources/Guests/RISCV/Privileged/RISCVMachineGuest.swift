@@ -82,6 +82,13 @@ public final class RISCVMachineGuest: SystemGuest {
         Hart.of(vcpu.state)?.busError(address, kind, index: mmuIndex)
     }
 
+    public func deliversInside(_ reason: ExitReason) -> Bool {
+        switch reason {
+        case .guestException, .systemCall, .memoryFault, .illegalInstruction, .misaligned: true
+        default: false
+        }
+    }
+
     public func deliver(_ reason: ExitReason, to vcpu: VCPU) {
         guard let hart = Hart.of(vcpu.state) else { return }
         let isVirtual = hart.hypervisor.isVirtual
