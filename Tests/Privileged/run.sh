@@ -2,11 +2,12 @@
 # run.sh   bare-metal programs on apus-bare, on both engines, beside QEMU's virt machine: what they print must be the same but
 # for the lines of NAME.differences (a diff of QEMU's output and ours). Ends with 'N passed, N failed'.
 #   run.sh [--bless] [NAME…]
-#   APUS_BARE   the program to test (default: the debug build)
+#   APUS_BARE   the program to test (default: the release build, made if need be)
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
-bare=${APUS_BARE:-$REPO/.build/debug/apus-bare}
+bare=${APUS_BARE:-$REPO/.build/release/apus-bare}
+[ -n "${APUS_BARE:-}" ] || (cd "$REPO" && swift build -c release --product apus-bare 2>&1 | grep error:)
 qemu=${APUS_QEMU_SYSTEM:-$("$SCRIPTS/fetch-qemu-system.sh")} || exit 1
 bless=; [ "${1:-}" = --bless ] && { bless=1; shift; }
 names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp interrupts)

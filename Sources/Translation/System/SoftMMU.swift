@@ -33,8 +33,8 @@ public struct FetchPage {
 }
 
 /// What a vCPU of a machine has beside its state block. Used by the vCPU's own thread, but for what says otherwise.
-public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
-    public unowned let vcpu: VCPU
+public final class SoftMMU: @unchecked Sendable {
+    public unowned(unsafe) let vcpu: VCPU
     public let guest: any SystemGuest
     public let memory: AddressSpace
     private let addressMask: UInt64
@@ -45,11 +45,16 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     private var large = [LargePages](repeating: LargePages(), count: SoftTLB.indexCount)
     /// The memory that was asked for last, from its first address on: nearly always the RAM.
     private var near: (start: UInt64, span: MemorySpan)?
-    private let flushWish: UnsafeMutablePointer<UInt8>
+    /// The same for those who do without references.
+    public let nearMemory: UnsafeMutablePointer<NearMemory>
+    private let wish = FlushWish()
     /// Where the last `host` gave memory for a store from which code was translated: the storer calls `didStore`.
     public private(set) var watched: MemorySpan?
     /// Makes the vCPU leave translated code soon, for `requestFlush`. Set before it runs.
-    public var kick: (@Sendable () -> Void)?
+    public var kick: (@Sendable () -> Void)? {
+        get { wish.kick }
+        set { wish.kick = newValue }
+    }
 
     /// - Parameter vcpu: made by an engine for machines.
     public init(vcpu: VCPU, guest: any SystemGuest, memory: AddressSpace) {
@@ -58,15 +63,15 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         self.memory = memory
         addressMask = vcpu.layout.addressMask
         tables = SoftTLBMemory(vcpu.state)
-        flushWish = .allocate(capacity: 1)
-        flushWish.initialize(to: 0)
+        nearMemory = .allocate(capacity: 1)
+        nearMemory.initialize(to: NearMemory())
         vcpu[UInt64.self, StateHeader.softMMU] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
-        memory.observe(self)
+        memory.observe(wish)
     }
 
     deinit {
         tables.deallocate()
-        flushWish.deallocate()
+        nearMemory.deallocate()
     }
 
     /// The MMU of the vCPU with state pointer `state`: how a helper finds its machine. Nil in user mode.
@@ -90,6 +95,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         if indices == .max {
             blocks.removeAll()
             near = nil
+            nearMemory.pointee = NearMemory()
         }
     }
 
@@ -108,15 +114,10 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     }
 
     /// Has everything forgotten before the vCPU's next instruction boundary that it leaves at. Called by any thread.
-    public func requestFlush() {
-        _ = apus_atomic_or_u8(flushWish, 1)
-        kick?()
-    }
+    public func requestFlush() { wish.addressSpaceChanged() }
 
     /// Does what `requestFlush` asked for.
-    public func applyRequests() { if apus_atomic_load_u8(flushWish) != 0, apus_atomic_and_u8(flushWish, 0) != 0 { flush() } }
-
-    public func addressSpaceChanged() { requestFlush() }
+    public func applyRequests() { if wish.take() { flush() } }
 
     /// Has stores to the page at `host` (nil: to all pages) come by `host(_:_:bytes:mmuIndex:)`, which looks at its
     /// `PageFlags`, set before this is called. Called by any thread.
@@ -133,19 +134,10 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         guard let range = memory.find(physical) else { return nil }
         guard case .memory(let block, let isReadOnly) = range.target else { return memory.memory(at: physical) }
         near = (range.start, MemorySpan(block: block, offset: range.offset, count: range.size, isReadOnly: isReadOnly))
+        nearMemory.pointee = NearMemory(start: range.start, count: range.size, host: block.host + Int(range.offset))
+        keep(block)
         let skipped = physical &- range.start
         return MemorySpan(block: block, offset: range.offset &+ skipped, count: range.size &- skipped, isReadOnly: isReadOnly)
-    }
-
-    /// An entry of a page table: 4 or 8 aligned bytes at a physical address; nil: nothing answers there.
-    public func tableEntry(at physical: UInt64, bytes: Int) -> UInt64? {
-        if let (start, span) = near {
-            let skipped = physical &- start
-            if skipped < span.count, span.count &- skipped >= UInt64(truncatingIfNeeded: bytes) {
-                return Self.load(span.host + Int(truncatingIfNeeded: skipped), bytes)
-            }
-        }
-        return memory.read(physical, width: bytes)
     }
 
     /// Host memory for an access of `bytes` bytes at virtual `address`, if it is RAM. For a store, whoever watches the page
@@ -313,6 +305,44 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         default: host.storeBytes(of: value.littleEndian, as: UInt64.self)
         }
     }
+}
+
+/// The memory that a vCPU asked for last: valid until its next flush.
+public struct NearMemory: BitwiseCopyable {
+    @usableFromInline var start: UInt64 = 0
+    @usableFromInline var count: UInt64 = 0
+    @usableFromInline var host: UnsafeMutableRawPointer?
+
+    /// 4 or 8 aligned bytes at a physical address, an entry of a page table; nil: it is elsewhere.
+    @inlinable
+    public func entry(at physical: UInt64, bytes: Int) -> UInt64? {
+        let skipped = physical &- start
+        guard let host, skipped < count, count &- skipped >= UInt64(truncatingIfNeeded: bytes) else { return nil }
+        let place = host + Int(truncatingIfNeeded: skipped)
+        return bytes == 8 ? UInt64(littleEndian: place.loadUnaligned(as: UInt64.self)) : UInt64(UInt32(littleEndian: place.loadUnaligned(as: UInt32.self)))
+    }
+}
+
+/// What other threads ask of a vCPU's translations. By itself, so that nobody holds the MMU weakly: references to what is held
+/// so are slow to count.
+private final class FlushWish: AddressSpaceObserver, @unchecked Sendable {
+    private let cell: UnsafeMutablePointer<UInt8>
+    /// Set before the vCPU runs.
+    var kick: (@Sendable () -> Void)?
+
+    init() {
+        cell = .allocate(capacity: 1)
+        cell.initialize(to: 0)
+    }
+
+    deinit { cell.deallocate() }
+
+    func addressSpaceChanged() {
+        _ = apus_atomic_or_u8(cell, 1)
+        kick?()
+    }
+
+    func take() -> Bool { apus_atomic_load_u8(cell) != 0 && apus_atomic_and_u8(cell, 0) != 0 }
 }
 
 /// The stretches of addresses in which large pages lie whose 4 KiB pieces are remembered one by one. Few, so that each may be

@@ -92,7 +92,7 @@ extension Hart {
     private func walk(_ address: UInt64, _ kind: AccessKind, _ stage: Stage, _ format: TableFormat, root: UInt64, _ access: Access,
                       _ memory: AddressSpace, implicit: UInt64? = nil) -> PageTranslation? {
         func fault() -> PageTranslation? { stage == .guest ? guestFault(access, address, implicit) : pageFault(access) }
-        let mmu = SoftMMU.of(state)
+        let near = nearMemory
         let environment = stage == .virtual ? hypervisor.henvcfg & menvcfg : menvcfg
         // A table that changes under the walk is read again, but not for ever.
         retry: for _ in 0 ..< 64 {
@@ -108,7 +108,7 @@ extension Hart {
                     place = page.physical
                 }
                 guard pmp.rights(place, bytes: format.entryBytes, mode: .supervisor).0.contains(.load),
-                      let entry = mmu?.tableEntry(at: place, bytes: format.entryBytes) ?? memory.read(place, width: format.entryBytes) else { return accessFault(access) }
+                      let entry = near?.pointee.entry(at: place, bytes: format.entryBytes) ?? memory.read(place, width: format.entryBytes) else { return accessFault(access) }
                 guard entry & PageTableEntry.valid != 0, entry & (PageTableEntry.read | PageTableEntry.write) != PageTableEntry.write,
                       isWellFormed(entry, environment) else { return fault() }
                 let number = xlen == .rv32 ? entry >> 10 : entry >> 10 & 0xfff_ffff_ffff

@@ -18,6 +18,9 @@ extension Hart {
         @inline(__always) set { state.storeBytes(of: newValue, toByteOffset: Int(slot), as: UInt64.self) }
     }
 
+    var pc: UInt64 { get { self[StateHeader.pc] } set { self[StateHeader.pc] = newValue } }
+    var translationContext: UInt64 { get { self[StateHeader.context] } set { self[StateHeader.context] = newValue } }
+
     var mscratch: UInt64 { get { self[RISCVState.mscratch] } set { self[RISCVState.mscratch] = newValue } }
     var mepc: UInt64 { get { self[RISCVState.mepc] } set { self[RISCVState.mepc] = newValue } }
     var mcause: UInt64 { get { self[RISCVState.mcause] } set { self[RISCVState.mcause] = newValue } }
