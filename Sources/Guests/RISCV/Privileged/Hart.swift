@@ -35,6 +35,7 @@ public struct PrivilegedConfiguration: Sendable {
     /// The largest page-table format: 32, 39, 48 or 57; 0: none.
     public var addressBits = 57
     public var pmpEntries = 16
+    public var hasSmepmp = false
     public var hasSstc = true
     public var hasSvadu = true
     public var hasSvnapot = false
