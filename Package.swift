@@ -41,9 +41,11 @@ let package = Package(
         .target(name: "Firmware", dependencies: ["Core"]),
         .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
+        .target(name: "MachineDebugger", dependencies: ["Debugger", "Translated", "Translation", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),
         .target(name: "SystemCommand", dependencies: [
-            "Machines", "Devices", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
+            "Machines", "Devices", "Firmware", "Char", "MachineDebugger", "Debugger", "Translated", "RISCV", "Translation", "Block", "Compression",
+            "Core", "Host",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",

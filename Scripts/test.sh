@@ -43,6 +43,8 @@ part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
 part "programs about the processor" Tests/Processor/run.sh
 part "gdb sessions and core files" Tests/Debugger/run.sh
+part "privileged programs beside QEMU" Tests/Privileged/run.sh
+part "gdb sessions with a machine" Tests/MachineDebugger/run.sh
 part "counts, calls and coverage" Tests/Tools/run.sh
 part "programs started by the kernel" Tests/BinaryFormat/run.sh
 part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}

@@ -69,9 +69,9 @@ public protocol DebugTarget: AnyObject {
     func name(of thread: DebugThread) -> String?
     func readRegister(_ register: DebugRegister, of thread: DebugThread) -> [UInt8]?
     func writeRegister(_ register: DebugRegister, of thread: DebugThread, _ bytes: [UInt8]) -> Bool
-    /// As many of the bytes as can be read.
-    func readMemory(_ address: UInt64, _ count: Int, of process: Int32) -> [UInt8]
-    func writeMemory(_ address: UInt64, _ bytes: [UInt8], of process: Int32) -> Bool
+    /// As many of the bytes as can be read, as `thread` sees memory.
+    func readMemory(_ address: UInt64, _ count: Int, of thread: DebugThread) -> [UInt8]
+    func writeMemory(_ address: UInt64, _ bytes: [UInt8], of thread: DebugThread) -> Bool
     /// - Returns: false if there is no room or no such breakpoint.
     func insertBreakpoint(_ kind: BreakpointKind, at address: UInt64, length: UInt64, of process: Int32) -> Bool
     func removeBreakpoint(_ kind: BreakpointKind, at address: UInt64, length: UInt64, of process: Int32) -> Bool
@@ -87,6 +87,15 @@ public protocol DebugTarget: AnyObject {
     func kill()
     /// The answer to gdb's `monitor` command, nil if it is unknown.
     func monitor(_ command: String) -> String?
+    /// Whether the target was there before the debugger, which then leaves it running when it quits.
+    var wasRunning: Bool { get }
+    /// The answer to a `q` or `Q` packet that the protocol itself does not have; nil: it is unknown.
+    func answer(_ query: String) -> String?
+}
+
+extension DebugTarget {
+    public var wasRunning: Bool { false }
+    public func answer(_ query: String) -> String? { nil }
 }
 
 /// What only programs of an operating system have.

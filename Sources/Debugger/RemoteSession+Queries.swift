@@ -17,8 +17,8 @@ extension RemoteSession {
             guard let pattern = scanner.thread(), let thread = find(pattern) else { return Self.error(3) }
             return Hexadecimal.encode((target.name(of: thread) ?? "").utf8)
         }
-        // Apus started the program: gdb kills it when it quits.
-        if scanner.take("qAttached") { return Self.bytes("0") }
+        // A program that Apus started is killed when gdb quits.
+        if scanner.take("qAttached") { return Self.bytes(target.wasRunning ? "1" : "0") }
         if scanner.take("qSymbol:") { return Self.ok }
         if scanner.take("qRcmd,") { return monitor(scanner.rest) }
         if scanner.take("qSearch:memory:") { return search(&scanner) }
@@ -30,6 +30,7 @@ extension RemoteSession {
         }
         if scanner.take("QNonStop:") { return scanner.take("0") ? Self.ok : Self.error(22) }
         if scanner.take("QThreadSuffixSupported") { return [] }
+        if let answer = target.answer(String(decoding: packet.rest, as: UTF8.self)) { return Self.bytes(answer) }
         guard let system else { return [] }
         if scanner.take("QPassSignals:") {
             system.passSignals(Set(numbers(&scanner).compactMap { UInt8(exactly: $0) }))
@@ -88,13 +89,13 @@ extension RemoteSession {
 
     /// `qSearch:memory:address;length;pattern`
     private func search(_ scanner: inout PacketScanner) -> [UInt8] {
-        guard let process = current?.process, let address = scanner.number(), scanner.take(";"), let length = scanner.number(),
+        guard let thread = current, let address = scanner.number(), scanner.take(";"), let length = scanner.number(),
               scanner.take(";"), !scanner.isAtEnd, length <= 1 << 30 else { return Self.error(22) }
         let pattern = Array(scanner.rest)
         var done: UInt64 = 0
         while done < length {
             let count = Int(min(65536 &+ UInt64(pattern.count), length &- done))
-            let bytes = target.readMemory(address &+ done, count, of: process)
+            let bytes = target.readMemory(address &+ done, count, of: thread)
             guard bytes.count >= pattern.count else { break }
             for start in 0 ... bytes.count &- pattern.count where bytes[start ..< start &+ pattern.count].elementsEqual(pattern) {
                 return Self.bytes("1," + String(address &+ done &+ UInt64(start), radix: 16))
@@ -107,12 +108,12 @@ extension RemoteSession {
 
     /// `qCRC:address,length`: CRC-32 with polynomial 0x04c11db7, most significant bit first, starting from all ones.
     private func checksum(_ scanner: inout PacketScanner) -> [UInt8] {
-        guard let process = current?.process, let address = scanner.number(), scanner.take(","),
+        guard let thread = current, let address = scanner.number(), scanner.take(","),
               let length = scanner.count(limit: 1 << 28) else { return Self.error(22) }
         var crc: UInt32 = 0xffff_ffff
         var done = 0
         while done < length {
-            let bytes = target.readMemory(address &+ UInt64(done), min(65536, length &- done), of: process)
+            let bytes = target.readMemory(address &+ UInt64(done), min(65536, length &- done), of: thread)
             guard !bytes.isEmpty else { return Self.error(14) }
             for byte in bytes {
                 crc ^= UInt32(byte) &<< 24

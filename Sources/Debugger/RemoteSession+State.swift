@@ -47,23 +47,23 @@ extension RemoteSession {
     }
 
     func readMemory(_ scanner: inout PacketScanner) -> [UInt8] {
-        guard let process = current?.process, let (address, count) = range(&scanner) else { return Self.error(22) }
-        let bytes = target.readMemory(address, min(count, Self.packetSize / 2 &- 8), of: process)
+        guard let thread = current, let (address, count) = range(&scanner) else { return Self.error(22) }
+        let bytes = target.readMemory(address, min(count, Self.packetSize / 2 &- 8), of: thread)
         return bytes.isEmpty && count > 0 ? Self.error(14) : Hexadecimal.encode(bytes)
     }
 
     func readBinaryMemory(_ scanner: inout PacketScanner) -> [UInt8] {
-        guard let process = current?.process, let (address, count) = range(&scanner) else { return Self.error(22) }
-        let bytes = target.readMemory(address, min(count, Self.packetSize / 2 &- 8), of: process)
+        guard let thread = current, let (address, count) = range(&scanner) else { return Self.error(22) }
+        let bytes = target.readMemory(address, min(count, Self.packetSize / 2 &- 8), of: thread)
         return bytes.isEmpty && count > 0 ? Self.error(14) : Self.bytes("b") + bytes
     }
 
     func writeMemory(_ scanner: inout PacketScanner, binary: Bool) -> [UInt8] {
-        guard let process = current?.process, let (address, count) = range(&scanner), scanner.take(":") else { return Self.error(22) }
+        guard let thread = current, let (address, count) = range(&scanner), scanner.take(":") else { return Self.error(22) }
         guard let bytes = binary ? Array(scanner.rest) : Hexadecimal.decode(scanner.rest), bytes.count == count else {
             return Self.error(22)
         }
-        return bytes.isEmpty || target.writeMemory(address, bytes, of: process) ? Self.ok : Self.error(14)
+        return bytes.isEmpty || target.writeMemory(address, bytes, of: thread) ? Self.ok : Self.error(14)
     }
 
     // MARK: breakpoints

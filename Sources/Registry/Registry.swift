@@ -30,6 +30,9 @@ public enum Registry {
     /// Single steps for debuggers.
     public static let stepper: UserMode.MakeStepper = { InterpreterStepper(guest: $0, source: $1) }
 
+    /// As `stepper`, for machines.
+    public static let machineStepper: @Sendable (any SystemGuest) -> any SingleStepper = { InterpreterStepper(guest: $0) }
+
     /// Engines, the preferred one first.
     public static let engines: [UserEngine] = {
         var list: [UserEngine] = []

@@ -6,6 +6,7 @@ import Core
 import Devices
 import Glibc
 import Host
+import MachineDebugger
 import Machines
 import RISCV
 import Translated
@@ -14,11 +15,15 @@ import Translation
 /// Makes an engine for machines; the name is a person's choice, nil the best there is.
 public typealias MakeMachineEngine = @Sendable (_ name: String?, _ guest: any SystemGuest, _ options: EngineOptions) throws(ConfigurationError) -> any Engine
 
+/// Makes what steps vCPUs of any engine for a debugger.
+public typealias MakeMachineStepper = @Sendable (any SystemGuest) -> any SingleStepper
+
 struct MachineAssembler {
     let configuration: Configuration
     let xlen: XLEN
     let blockDrivers: Catalogue
     let makeEngine: MakeMachineEngine
+    let makeStepper: MakeMachineStepper
 
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
@@ -33,7 +38,8 @@ struct MachineAssembler {
         }
         var engineOptions = EngineOptions()
         engineOptions.isMachine = true
-        let engine = try makeEngine(configuration.engine, guest, engineOptions)
+        let debugging = configuration.debugger.map { _ in MachineDebugTools() }
+        let engine = try makeEngine(configuration.engine, debugging?.instrument(guest) ?? guest, engineOptions)
         let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
 
         let graph = BlockGraph(blockDrivers)
@@ -56,6 +62,8 @@ struct MachineAssembler {
         let machine = RunningMachine(board: board, parts: parts, processors: processors, nodes: Array(drives.values),
                                      reboots: configuration.reboots, pidFile: configuration.pidFile)
         late.machine.withLock { $0 = machine }
+        machine.startsStopped = configuration.startsStopped
+        if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
         return machine
     }
 

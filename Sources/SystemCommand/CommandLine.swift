@@ -14,7 +14,7 @@ struct CommandLineReader {
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "monitor", "qmp", "qmp-pretty", "mon", "netdev", "vnc", "vga", "blockdev", "object", "global", "gdb", "s", "S", "rtc", "fw_cfg", "readconfig",
+        "monitor", "qmp", "qmp-pretty", "mon", "netdev", "vnc", "vga", "blockdev", "object", "global", "rtc", "fw_cfg", "readconfig",
         "daemonize", "d", "D", "action", "watchdog-action", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
         "incoming", "snapshot", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "no-shutdown", "uuid", "run-with", "compat",
@@ -68,6 +68,9 @@ struct CommandLineReader {
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false
         case "name": configuration.name = try argument(option)
+        case "S": configuration.startsStopped = true
+        case "s": configuration.debugger = "tcp::1234"
+        case "gdb": configuration.debugger = try argument(option)
         case "pidfile": configuration.pidFile = try argument(option)
         case "L": configuration.folders.append(try argument(option))
         case let name where Self.missing.contains(name): throw ConfigurationError("option '-\(name)' is not supported")

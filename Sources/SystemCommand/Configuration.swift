@@ -38,4 +38,8 @@ struct Configuration {
     var pidFile: String?
     var folders: [String] = []
     var name: String?
+    /// `-gdb`: where a debugger connects.
+    var debugger: String?
+    /// `-S`
+    var startsStopped = false
 }

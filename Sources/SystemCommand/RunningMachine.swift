@@ -6,6 +6,7 @@ import Core
 import Devices
 import Glibc
 import Host
+import MachineDebugger
 import Machines
 import RISCV
 import Translated
@@ -13,12 +14,15 @@ import Translation
 
 final class RunningMachine: @unchecked Sendable {
     let board: Virt
-    private let parts: BoardParts
-    private let processors: ProcessorSet
+    let parts: BoardParts
+    let processors: ProcessorSet
     private let nodes: [Node]
     private let reboots: Bool
     private let pidFile: String?
     private let isEnding = Locked(false)
+    // Set before it runs.
+    var startsStopped = false
+    var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
 
     init(board: Virt, parts: BoardParts, processors: ProcessorSet, nodes: [Node], reboots: Bool, pidFile: String?) {
         self.board = board
@@ -33,8 +37,9 @@ final class RunningMachine: @unchecked Sendable {
     func run() throws(ConfigurationError) -> Never {
         processors.reset()
         for number in 0 ..< processors.count { processors[number].vcpu.pc = board.resetVector }
-        parts.clock.start()
-        guard processors.start() else { throw ConfigurationError("-smp: the host has no threads left for \(processors.count) processors") }
+        if !startsStopped { parts.clock.start() }
+        guard processors.start(paused: startsStopped) else { throw ConfigurationError("-smp: the host has no threads left for \(processors.count) processors") }
+        if let debugger, !DebuggerService.start(debugger.machine, at: debugger.place) { throw ConfigurationError("-gdb: the host has no threads left") }
         while true { pause() }
     }
 
@@ -48,7 +53,8 @@ final class RunningMachine: @unchecked Sendable {
         }
     }
 
-    private func reset() {
+    func reset() {
+        let wasPaused = processors.isPaused
         processors.pause()
         parts.resetDevices()
         board.reset()
@@ -56,7 +62,7 @@ final class RunningMachine: @unchecked Sendable {
         processors.reset()
         let start = board.resetVector
         for number in 0 ..< processors.count { processors[number].perform { $0.pc = start } }
-        processors.resume()
+        if !wasPaused { processors.resume() }
     }
 
     /// Ends the process: disks are flushed and closed first.

@@ -11,7 +11,8 @@ public enum SystemCommand {
     /// - Parameters:
     ///   - name: what the command was called, for messages.
     ///   - bits: 32 or 64.
-    public static func run(name: String, bits: Int, version: String, _ words: [String], blockDrivers: Catalogue, makeEngine: @escaping MakeMachineEngine) -> Int32 {
+    public static func run(name: String, bits: Int, version: String, _ words: [String], blockDrivers: Catalogue, makeEngine: @escaping MakeMachineEngine,
+                           makeStepper: @escaping MakeMachineStepper) -> Int32 {
         var reader = CommandLineReader(words)
         do throws(ConfigurationError) { try reader.read() } catch {
             complain("\(name): \(error)")
@@ -23,7 +24,8 @@ public enum SystemCommand {
             return 0
         }
         do throws(ConfigurationError) {
-            let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine).assemble()
+            let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine,
+                                               makeStepper: makeStepper).assemble()
             if let path = reader.configuration.dumpsDeviceTree { return try dump(machine.board.deviceTreeBlob, path) }
             try machine.run()
         } catch {
@@ -75,6 +77,8 @@ public enum SystemCommand {
       -chardev BACKEND,id=ID…     stdio, null, file, socket, ringbuf
       -serial stdio|mon:stdio|null|none|file:|unix:|tcp:|chardev:ID
       -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
+      -s  -gdb tcp:[HOST]:PORT|unix:PATH|chardev:ID|stdio   a place for gdb ('target remote :1234')
+      -S                          stand still until a debugger lets the machine go
       -no-reboot  -nodefaults  -name TEXT  -pidfile FILE  -L FOLDER  -version\n
     """
 }

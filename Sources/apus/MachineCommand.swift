@@ -8,6 +8,7 @@ enum MachineCommand {
     static let guests: [(name: String, bits: Int)] = [("riscv64", 64), ("riscv32", 32)]
 
     static func run(_ name: String, bits: Int = 64, _ words: [String]) -> Int32 {
-        SystemCommand.run(name: name, bits: bits, version: Version.text, words, blockDrivers: Registry.blockDrivers, makeEngine: Registry.machineEngine)
+        SystemCommand.run(name: name, bits: bits, version: Version.text, words, blockDrivers: Registry.blockDrivers, makeEngine: Registry.machineEngine,
+                          makeStepper: Registry.machineStepper)
     }
 }

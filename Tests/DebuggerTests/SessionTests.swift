@@ -25,11 +25,11 @@ private final class FakeTarget: DebugTarget, DebugOperatingSystem {
         registers[register.name] = bytes
         return true
     }
-    func readMemory(_ address: UInt64, _ count: Int, of process: Int32) -> [UInt8] {
+    func readMemory(_ address: UInt64, _ count: Int, of thread: DebugThread) -> [UInt8] {
         guard address >= 0x1000, address < 0x2000 else { return [] }
         return Array(memory[Int(address - 0x1000)...].prefix(count))
     }
-    func writeMemory(_ address: UInt64, _ bytes: [UInt8], of process: Int32) -> Bool {
+    func writeMemory(_ address: UInt64, _ bytes: [UInt8], of thread: DebugThread) -> Bool {
         guard address >= 0x1000, address < 0x2000, UInt64(bytes.count) <= 0x2000 - address else { return false }
         memory.replaceSubrange(Int(address - 0x1000) ..< Int(address - 0x1000) + bytes.count, with: bytes)
         return true

@@ -2,14 +2,15 @@
 # run.sh   bare-metal programs on apus-bare, on both engines, beside QEMU's virt machine: what they print must be the same but
 # for the lines of NAME.differences (a diff of QEMU's output and ours). Ends with 'N passed, N failed'.
 #   run.sh [--bless] [NAME…]
-#   APUS_BARE   the program to test (default: the debug build)
+#   APUS_BARE   the program to test (default: the release build, made if need be)
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
-bare=${APUS_BARE:-$REPO/.build/debug/apus-bare}
+bare=${APUS_BARE:-$REPO/.build/release/apus-bare}
+[ -n "${APUS_BARE:-}" ] || (cd "$REPO" && swift build -c release --product apus-bare 2>&1 | grep error:)
 qemu=${APUS_QEMU_SYSTEM:-$("$SCRIPTS/fetch-qemu-system.sh")} || exit 1
 bless=; [ "${1:-}" = --bless ] && { bless=1; shift; }
-names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp interrupts)
+names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp smepmp interrupts)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 for name in "${names[@]}"; do
@@ -17,9 +18,10 @@ for name in "${names[@]}"; do
         -march=rv64imac_zicsr_zifencei -mabi=lp64 -T "$here/link.ld" -Wl,--build-id=none,--no-warn-rwx-segments \
         "$here/start.S" "$here/harness.c" "$here/$name.c" -o "$work/$name.elf" &&
         riscv64-linux-gnu-objcopy -O binary "$work/$name.elf" "$work/$name.bin" || { failed=$((failed + 1)); continue; }
-    timeout 60 "$qemu" -M virt -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
+    cpu=$(sed -nE 's|^/\* cpu: (.*) \*/$|\1|p' "$here/$name.c")
+    timeout 60 "$qemu" -M virt -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
     for engine in interpreter x64; do
-        timeout 120 "$bare" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
+        timeout 120 "$bare" --cpu "${cpu:-rv64}" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
         status=$?
         diff "$work/qemu" "$work/apus" > "$work/differences"
         [ -z "$bless" ] || cp "$work/differences" "$here/$name.differences"

@@ -27,6 +27,11 @@ public final class Processor: @unchecked Sendable {
     /// What the thread is doing: see `Activity`.
     private let activity: UnsafeMutablePointer<Int32>
 
+    /// Set before the thread starts.
+    var debugger: (any ProcessorDebugger)?
+    /// Whether the guest waits for an interrupt; for a vCPU that stands still.
+    public private(set) var isHalted = false
+
     // Guarded.
     private var jobs: [@Sendable (VCPU) -> Void] = []
     private var holds = 0
@@ -226,12 +231,22 @@ public final class Processor: @unchecked Sendable {
 
     private func runOnce() {
         mmu.applyRequests()
-        _ = guest.takeInterrupt(vcpu)
+        isHalted = false
+        if debugger?.masksInterrupts(self) != true { _ = guest.takeInterrupt(vcpu) }
         turns?.enter(self)
         apus_atomic_store_i32(activity, Activity.running)
         apus_full_fence()
-        let reason = engine.run(vcpu)
+        let reason = debugger?.run(self, engine) ?? engine.run(vcpu)
         apus_atomic_store_i32(activity, Activity.elsewhere)
+        if let debugger {
+            if debugger.stops(self, reason) { return }
+            defer { debugger.didRun(self) }
+            return finish(debugger.masksInterrupts(self) && reason == .waitForInterrupt ? .interrupted : reason)
+        }
+        finish(reason)
+    }
+
+    private func finish(_ reason: ExitReason) {
         switch reason {
         case .interrupted, .instructionFence: break
         case .waitForInterrupt: sleep()
@@ -253,7 +268,10 @@ public final class Processor: @unchecked Sendable {
             apus_atomic_store_i32(activity, Activity.elsewhere)
             let mustAttend = !jobs.isEmpty || holds > 0 || isStopping
             pthread_mutex_unlock(lock)
-            if mustAttend { return }
+            if mustAttend {
+                isHalted = true
+                return
+            }
             _ = apus_atomic_exchange_i32(request, 0)
             mmu.applyRequests()
         }

@@ -17,6 +17,8 @@ public final class ProcessorSet: @unchecked Sendable {
         var isStarted = false
         var isPaused = false
         var isStopped = false
+        /// Those that stay held while the others run.
+        var kept: Set<Int> = []
     }
 
     public var count: Int { processors.count }
@@ -58,21 +60,40 @@ public final class ProcessorSet: @unchecked Sendable {
     /// Stops all vCPUs at instruction boundaries, and waits until they stand still; the caller's own stops when the caller
     /// returns to it.
     public func pause() {
-        guard state.withLock({ state in
-            defer { state.isPaused = true }
-            return state.isStarted && !state.isPaused && !state.isStopped
-        }) else { return }
-        for processor in processors { processor.hold() }
+        requestPause()
+        waitUntilPaused()
+    }
+
+    /// As `pause`, but without waiting.
+    public func requestPause() {
+        let kept: Set<Int>? = state.withLock { state in
+            guard state.isStarted, !state.isPaused, !state.isStopped else { return nil }
+            state.isPaused = true
+            return state.kept
+        }
+        guard let kept else { return }
+        for processor in processors where !kept.contains(processor.index) { processor.hold() }
+    }
+
+    /// Waits until all vCPUs but the caller's own stand still, after a pause was asked for.
+    public func waitUntilPaused() {
+        guard state.withLock({ $0.isStarted && $0.isPaused && !$0.isStopped }) else { return }
         for processor in processors { processor.waitUntilParked() }
     }
 
-    public func resume() {
+    /// - Parameter keeping: the numbers of vCPUs that go on standing still.
+    public func resume(keeping kept: Set<Int> = []) {
         guard state.withLock({ state in
-            defer { state.isPaused = false }
-            return state.isPaused && !state.isStopped
+            guard state.isPaused, !state.isStopped else { return false }
+            state.isPaused = false
+            state.kept = kept
+            return true
         }) else { return }
-        for processor in processors { processor.release() }
+        for processor in processors where !kept.contains(processor.index) { processor.release() }
     }
+
+    /// Has a debugger look after all vCPUs. Before `start`.
+    public func setDebugger(_ debugger: any ProcessorDebugger) { for processor in processors { processor.debugger = debugger } }
 
     /// Puts all vCPUs into their state after a reset: those that run begin anew.
     public func reset() {

@@ -53,7 +53,11 @@ extension X64Engine {
             let code = enter(state, target)
             switch code & 0xFF {
             case Exit.reason:
-                return ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
+                let reason = ExitReason(rawValue: UInt16(truncatingIfNeeded: code &>> 8)) ?? .illegalInstruction
+                guard guest.deliversInside(reason) else { return reason }
+                guest.deliver(reason, to: vcpu)
+                synchronizeContext(vcpu, companion)
+                next = knownCode(vcpu) ?? machineCode(vcpu, companion, guest, mmu)
             case Exit.link:
                 let number = Int(truncatingIfNeeded: code &>> 8)
                 vcpu.pc = halves[(number >> 24) & 1].links.base[number & 0xFF_FFFF].target
@@ -62,18 +66,34 @@ extension X64Engine {
                 next = machineCode(vcpu, companion, guest, mmu, site: Int(truncatingIfNeeded: code &>> 8))
             case Exit.context:
                 synchronizeContext(vcpu, companion)
-                next = machineCode(vcpu, companion, guest, mmu)
+                next = knownCode(vcpu) ?? machineCode(vcpu, companion, guest, mmu)
             case Exit.memory:
                 let address = UInt(vcpu[UInt64.self, BackendState.slowReturn]) &- 1
                 guard let pc = FaultRecovery.guestAddress(halves, address &- UInt(bitPattern: mapping.executable)) else { return .illegalInstruction }
                 vcpu.pc = pc
                 let status = vcpu[UInt32.self, BackendState.slowStatus]
-                guard status == SlowMemory.step else { return ExitReason(rawValue: UInt16(truncatingIfNeeded: status &- 1)) ?? .illegalInstruction }
+                guard status == SlowMemory.step else {
+                    let reason = ExitReason(rawValue: UInt16(truncatingIfNeeded: status &- 1)) ?? .illegalInstruction
+                    guard guest.deliversInside(reason) else { return reason }
+                    guest.deliver(reason, to: vcpu)
+                    synchronizeContext(vcpu, companion)
+                    next = knownCode(vcpu) ?? machineCode(vcpu, companion, guest, mmu)
+                    continue
+                }
                 next = .step
             default:
                 next = machineCode(vcpu, companion, guest, mmu)
             }
         }
+    }
+
+    /// The code for the vCPU's pc, if its jump cache has it: without a lock. The code looks at the mapping of its page itself.
+    private func knownCode(_ vcpu: VCPU) -> Next? {
+        guard isChaining, vcpu[UInt64.self, BackendState.generation] == generationNow,
+              let cache = UnsafeRawPointer(bitPattern: UInt(vcpu[UInt64.self, BackendState.jumpCache])) else { return nil }
+        let pc = vcpu.pc
+        let entry = (cache + Int(truncatingIfNeeded: pc & UInt64(JumpCache.mask)) &* 8).assumingMemoryBound(to: UInt64.self)
+        return entry[0] == pc ? .code(entry[1]) : nil
     }
 
     /// Executes the instruction at pc by its meaning alone.

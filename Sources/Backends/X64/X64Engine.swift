@@ -296,7 +296,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         return host
     }
 
-    private var generationNow: UInt64 { UnsafeMutablePointer(mutating: generationCell).pointee }
+    var generationNow: UInt64 { UnsafeMutablePointer(mutating: generationCell).pointee }
     private let generationCell: UnsafeMutablePointer<UInt64> = {
         let cell = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
         cell.initialize(to: 0)

@@ -197,6 +197,14 @@ public struct MemorySpan: Sendable {
     /// Bytes that follow in one piece.
     public let count: UInt64
     public let isReadOnly: Bool
+
+    public init(block: RAMBlock, offset: UInt64, count: UInt64, isReadOnly: Bool) {
+        self.block = block
+        self.offset = offset
+        self.count = count
+        self.isReadOnly = isReadOnly
+    }
+
     /// The first byte in the host.
     public var host: UnsafeMutableRawPointer { block.host + Int(offset) }
 }

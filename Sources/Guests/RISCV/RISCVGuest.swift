@@ -28,7 +28,7 @@ public final class RISCVGuest: Guest {
         self.isMachine = isMachine
         vectors = VectorConfiguration(model)
         let hasVectors = model.extensions.contains(.zve32x)
-        layout = RISCVGuest.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8,
+        layout = RISCVGuest.stateLayout(guestBytes: hasVectors ? RISCVState.guestBytes(vectorBytes: vectors.bytes) : 32 * 8 + RISCVState.plainRegisterBytes,
                                         beliefOffset: hasVectors ? RISCVState.vectorMode : -1, addressMask: model.xlen.mask)
         tree = DecodeTree(isMachine ? model.extensions.union(privileged).union(.privileged) : model.extensions)
         hasCompressed = model.extensions.contains(.zca)

@@ -33,8 +33,8 @@ public struct FetchPage {
 }
 
 /// What a vCPU of a machine has beside its state block. Used by the vCPU's own thread, but for what says otherwise.
-public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
-    public unowned let vcpu: VCPU
+public final class SoftMMU: @unchecked Sendable {
+    public unowned(unsafe) let vcpu: VCPU
     public let guest: any SystemGuest
     public let memory: AddressSpace
     private let addressMask: UInt64
@@ -43,11 +43,18 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     /// Memory that entries may lead to.
     private var blocks: [RAMBlock] = []
     private var large = [LargePages](repeating: LargePages(), count: SoftTLB.indexCount)
-    private let flushWish: UnsafeMutablePointer<UInt8>
+    /// The memory that was asked for last, from its first address on: nearly always the RAM.
+    private var near: (start: UInt64, span: MemorySpan)?
+    /// The same for those who do without references.
+    public let nearMemory: UnsafeMutablePointer<NearMemory>
+    private let wish = FlushWish()
     /// Where the last `host` gave memory for a store from which code was translated: the storer calls `didStore`.
     public private(set) var watched: MemorySpan?
     /// Makes the vCPU leave translated code soon, for `requestFlush`. Set before it runs.
-    public var kick: (@Sendable () -> Void)?
+    public var kick: (@Sendable () -> Void)? {
+        get { wish.kick }
+        set { wish.kick = newValue }
+    }
 
     /// - Parameter vcpu: made by an engine for machines.
     public init(vcpu: VCPU, guest: any SystemGuest, memory: AddressSpace) {
@@ -56,15 +63,15 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         self.memory = memory
         addressMask = vcpu.layout.addressMask
         tables = SoftTLBMemory(vcpu.state)
-        flushWish = .allocate(capacity: 1)
-        flushWish.initialize(to: 0)
+        nearMemory = .allocate(capacity: 1)
+        nearMemory.initialize(to: NearMemory())
         vcpu[UInt64.self, StateHeader.softMMU] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
-        memory.observe(self)
+        memory.observe(wish)
     }
 
     deinit {
         tables.deallocate()
-        flushWish.deallocate()
+        nearMemory.deallocate()
     }
 
     /// The MMU of the vCPU with state pointer `state`: how a helper finds its machine. Nil in user mode.
@@ -85,7 +92,11 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         }
         code.removeAll()
         tables.clearFetch()
-        if indices == .max { blocks.removeAll() }
+        if indices == .max {
+            blocks.removeAll()
+            near = nil
+            nearMemory.pointee = NearMemory()
+        }
     }
 
     /// Forgets the translations of the page of `address`, and of the large page that it lies in.
@@ -103,21 +114,31 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     }
 
     /// Has everything forgotten before the vCPU's next instruction boundary that it leaves at. Called by any thread.
-    public func requestFlush() {
-        _ = apus_atomic_or_u8(flushWish, 1)
-        kick?()
-    }
+    public func requestFlush() { wish.addressSpaceChanged() }
 
     /// Does what `requestFlush` asked for.
-    public func applyRequests() { if apus_atomic_load_u8(flushWish) != 0, apus_atomic_and_u8(flushWish, 0) != 0 { flush() } }
-
-    public func addressSpaceChanged() { requestFlush() }
+    public func applyRequests() { if wish.take() { flush() } }
 
     /// Has stores to the page at `host` (nil: to all pages) come by `host(_:_:bytes:mmuIndex:)`, which looks at its
     /// `PageFlags`, set before this is called. Called by any thread.
     public func forgetStores(to host: UnsafeMutableRawPointer?) { tables.forgetStores(to: host) }
 
     // MARK: host memory
+
+    /// What is at a physical address, if it is memory. As good as a translation: until the next flush.
+    private func span(at physical: UInt64) -> MemorySpan? {
+        if let (start, span) = near, physical &- start < span.count {
+            let skipped = physical &- start
+            return MemorySpan(block: span.block, offset: span.offset &+ skipped, count: span.count &- skipped, isReadOnly: span.isReadOnly)
+        }
+        guard let range = memory.find(physical) else { return nil }
+        guard case .memory(let block, let isReadOnly) = range.target else { return memory.memory(at: physical) }
+        near = (range.start, MemorySpan(block: block, offset: range.offset, count: range.size, isReadOnly: isReadOnly))
+        nearMemory.pointee = NearMemory(start: range.start, count: range.size, host: block.host + Int(range.offset))
+        keep(block)
+        let skipped = physical &- range.start
+        return MemorySpan(block: block, offset: range.offset &+ skipped, count: range.size &- skipped, isReadOnly: isReadOnly)
+    }
 
     /// Host memory for an access of `bytes` bytes at virtual `address`, if it is RAM. For a store, whoever watches the page
     /// has been told.
@@ -127,7 +148,7 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
         let inside = address & (RAMBlock.pageBytes &- 1)
         guard inside &+ UInt64(truncatingIfNeeded: bytes) <= RAMBlock.pageBytes else { return .other }
         guard let page = guest.translate(address, kind, bytes: bytes, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return .fault }
-        guard let span = memory.memory(at: page.physical), span.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
+        guard let span = span(at: page.physical), span.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
         if kind == .store, span.isReadOnly { return .other }
         let number = span.offset &>> RAMBlock.pageBits
         var isWatched = false
@@ -286,23 +307,75 @@ public final class SoftMMU: AddressSpaceObserver, @unchecked Sendable {
     }
 }
 
-/// The stretch of addresses in which large pages lie whose 4 KiB pieces are remembered one by one.
-private struct LargePages {
-    private var base: UInt64 = 0
-    private var mask: UInt64 = 0
-    private var isEmpty = true
+/// The memory that a vCPU asked for last: valid until its next flush.
+public struct NearMemory: BitwiseCopyable {
+    @usableFromInline var start: UInt64 = 0
+    @usableFromInline var count: UInt64 = 0
+    @usableFromInline var host: UnsafeMutableRawPointer?
 
-    func contains(_ address: UInt64) -> Bool { !isEmpty && address & mask == base }
+    /// 4 or 8 aligned bytes at a physical address, an entry of a page table; nil: it is elsewhere.
+    @inlinable
+    public func entry(at physical: UInt64, bytes: Int) -> UInt64? {
+        let skipped = physical &- start
+        guard let host, skipped < count, count &- skipped >= UInt64(truncatingIfNeeded: bytes) else { return nil }
+        let place = host + Int(truncatingIfNeeded: skipped)
+        return bytes == 8 ? UInt64(littleEndian: place.loadUnaligned(as: UInt64.self)) : UInt64(UInt32(littleEndian: place.loadUnaligned(as: UInt32.self)))
+    }
+}
+
+/// What other threads ask of a vCPU's translations. By itself, so that nobody holds the MMU weakly: references to what is held
+/// so are slow to count.
+private final class FlushWish: AddressSpaceObserver, @unchecked Sendable {
+    private let cell: UnsafeMutablePointer<UInt8>
+    /// Set before the vCPU runs.
+    var kick: (@Sendable () -> Void)?
+
+    init() {
+        cell = .allocate(capacity: 1)
+        cell.initialize(to: 0)
+    }
+
+    deinit { cell.deallocate() }
+
+    func addressSpaceChanged() {
+        _ = apus_atomic_or_u8(cell, 1)
+        kick?()
+    }
+
+    func take() -> Bool { apus_atomic_load_u8(cell) != 0 && apus_atomic_and_u8(cell, 0) != 0 }
+}
+
+/// The stretches of addresses in which large pages lie whose 4 KiB pieces are remembered one by one. Few, so that each may be
+/// wider than need be; more than one, as a kernel's image and its map of all memory are far from each other.
+private struct LargePages {
+    private struct Stretch {
+        var base: UInt64
+        var mask: UInt64
+        func contains(_ address: UInt64) -> Bool { address & mask == base }
+        /// The mask of the narrowest one with `address`, too.
+        func widened(_ address: UInt64, _ size: UInt64) -> UInt64 {
+            var wider = mask & ~(size &- 1)
+            while (base ^ address) & wider != 0 { wider &<<= 1 }
+            return wider
+        }
+    }
+    private var stretches: [Stretch] = []
+    private static let limit = 8
+
+    func contains(_ address: UInt64) -> Bool { stretches.contains { $0.contains(address) } }
 
     mutating func add(_ address: UInt64, _ size: UInt64) {
-        var wider = ~(size &- 1)
-        if !isEmpty {
-            wider &= mask
-            while (base ^ address) & wider != 0 { wider &<<= 1 }
+        for stretch in stretches where stretch.contains(address) && stretch.mask & (size &- 1) == 0 { return }
+        // What is near is one stretch: 1 GiB.
+        let near = stretches.indices.first { stretches[$0].widened(address, size) >= ~0x3fff_ffff }
+        guard near != nil || stretches.count >= Self.limit else {
+            stretches.append(Stretch(base: address & ~(size &- 1), mask: ~(size &- 1)))
+            return
         }
-        isEmpty = false
-        mask = wider
-        base = address & wider
+        // A wider mask is a smaller number.
+        guard let chosen = near ?? stretches.indices.max(by: { stretches[$0].widened(address, size) < stretches[$1].widened(address, size) }) else { return }
+        let mask = stretches[chosen].widened(address, size)
+        stretches[chosen] = Stretch(base: address & mask, mask: mask)
     }
 }
 

@@ -62,6 +62,9 @@ public protocol SystemGuest: Guest {
     /// of the handler.
     func deliver(_ reason: ExitReason, to vcpu: VCPU)
 
+    /// Whether `deliver` for `reason` is all that is to be done: the engine calls it by itself and goes on.
+    func deliversInside(_ reason: ExitReason) -> Bool
+
     /// Takes an interrupt if one is pending and enabled: pc and context are then those of the handler.
     /// - Returns: whether one was taken.
     func takeInterrupt(_ vcpu: VCPU) -> Bool
@@ -74,6 +77,15 @@ public protocol SystemGuest: Guest {
 }
 
 extension SystemGuest {
+    public func deliversInside(_ reason: ExitReason) -> Bool { false }
+
     /// For guests whose code and data have one index.
     public func dataIndex(context: UInt64) -> Int { fetchIndex(context: context) }
+}
+
+/// What debuggers of machines want beside registers.
+public protocol DebuggableSystemGuest: SystemGuest, DebuggableGuest {
+    /// The physical address of the byte at virtual `address` as data accesses of `vcpu` see it now, whatever the rights;
+    /// nil if nothing is mapped there. Neither page tables nor the vCPU change, and nothing is recorded. For vCPUs that stand still.
+    func physicalAddress(_ address: UInt64, of vcpu: VCPU, memory: AddressSpace) -> UInt64?
 }

@@ -51,13 +51,13 @@ extension GuestDebugger: DebugTarget {
 
     // MARK: memory
 
-    func readMemory(_ address: UInt64, _ count: Int, of process: Int32) -> [UInt8] {
+    func readMemory(_ address: UInt64, _ count: Int, of thread: DebugThread) -> [UInt8] {
         guard count > 0 else { return [] }
         let mapped = memory.mappedCount(address, count)
         guard mapped > 0 else { return [] }
         var bytes = [UInt8](repeating: 0, count: mapped)
-        if process != getpid() {
-            let got = transfer(process, address, &bytes, write: false)
+        if thread.process != getpid() {
+            let got = transfer(thread.process, address, &bytes, write: false)
             return Array(bytes.prefix(max(got, 0)))
         }
         let host = memory.host(address)
@@ -70,11 +70,11 @@ extension GuestDebugger: DebugTarget {
         return Array(bytes.prefix(max(read, copied)))
     }
 
-    func writeMemory(_ address: UInt64, _ bytes: [UInt8], of process: Int32) -> Bool {
+    func writeMemory(_ address: UInt64, _ bytes: [UInt8], of thread: DebugThread) -> Bool {
         guard memory.mappedCount(address, bytes.count) == bytes.count else { return false }
-        if process != getpid() {
+        if thread.process != getpid() {
             var copy = bytes
-            return transfer(process, address, &copy, write: true) == bytes.count
+            return transfer(thread.process, address, &copy, write: true) == bytes.count
         }
         var done = memory.writeBytes(address, bytes)
         if !done {

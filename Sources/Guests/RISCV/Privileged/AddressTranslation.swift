@@ -19,10 +19,10 @@ private struct Access {
 }
 
 /// Which tables a walk goes through: those of `satp`, of `vsatp`, of `hgatp`.
-private enum Stage { case supervisor, virtual, guest }
+enum Stage { case supervisor, virtual, guest }
 
 /// How the tables of a mode are made.
-private struct TableFormat {
+struct TableFormat {
     var levels: Int
     var entryBytes: Int
     var indexBits: UInt64
@@ -47,7 +47,7 @@ private struct TableFormat {
     }
 }
 
-private enum Entry {
+enum PageTableEntry {
     static let valid: UInt64 = 1, read: UInt64 = 2, write: UInt64 = 4, execute: UInt64 = 8, user: UInt64 = 16
     static let accessed: UInt64 = 64, dirty: UInt64 = 128
     static let contiguous: UInt64 = 1 << 63, memoryType: UInt64 = 3 << 61, reserved: UInt64 = 0x7f << 54
@@ -92,6 +92,7 @@ extension Hart {
     private func walk(_ address: UInt64, _ kind: AccessKind, _ stage: Stage, _ format: TableFormat, root: UInt64, _ access: Access,
                       _ memory: AddressSpace, implicit: UInt64? = nil) -> PageTranslation? {
         func fault() -> PageTranslation? { stage == .guest ? guestFault(access, address, implicit) : pageFault(access) }
+        let near = nearMemory
         let environment = stage == .virtual ? hypervisor.henvcfg & menvcfg : menvcfg
         // A table that changes under the walk is read again, but not for ever.
         retry: for _ in 0 ..< 64 {
@@ -107,13 +108,13 @@ extension Hart {
                     place = page.physical
                 }
                 guard pmp.rights(place, bytes: format.entryBytes, mode: .supervisor).0.contains(.load),
-                      let entry = memory.read(place, width: format.entryBytes) else { return accessFault(access) }
-                guard entry & Entry.valid != 0, entry & (Entry.read | Entry.write) != Entry.write,
+                      let entry = near?.pointee.entry(at: place, bytes: format.entryBytes) ?? memory.read(place, width: format.entryBytes) else { return accessFault(access) }
+                guard entry & PageTableEntry.valid != 0, entry & (PageTableEntry.read | PageTableEntry.write) != PageTableEntry.write,
                       isWellFormed(entry, environment) else { return fault() }
                 let number = xlen == .rv32 ? entry >> 10 : entry >> 10 & 0xfff_ffff_ffff
-                guard entry & (Entry.read | Entry.execute) != 0 else {
+                guard entry & (PageTableEntry.read | PageTableEntry.execute) != 0 else {
                     // A pointer to the next table.
-                    let reserved = Entry.accessed | Entry.dirty | Entry.user | (xlen == .rv64 ? Entry.contiguous | Entry.memoryType : 0)
+                    let reserved = PageTableEntry.accessed | PageTableEntry.dirty | PageTableEntry.user | (xlen == .rv64 ? PageTableEntry.contiguous | PageTableEntry.memoryType : 0)
                     guard entry & reserved == 0 else { return fault() }
                     table = number << 12
                     level -= 1
@@ -124,12 +125,12 @@ extension Hart {
                 // A large page must be aligned; a contiguous one is 64 KiB.
                 guard number & (1 << (format.indexBits * UInt64(level)) - 1) == 0 else { return fault() }
                 var size: UInt64 = 1 << shift, base = number << 12
-                if xlen == .rv64, entry & Entry.contiguous != 0 {
+                if xlen == .rv64, entry & PageTableEntry.contiguous != 0 {
                     guard level == 0, number & 15 == 8 else { return fault() }
                     size = 65536
                     base = (number >> 4) << 16
                 }
-                let wanted = Entry.accessed | (kind == .store ? Entry.dirty : 0)
+                let wanted = PageTableEntry.accessed | (kind == .store ? PageTableEntry.dirty : 0)
                 if entry & wanted != wanted {
                     guard environment & EnvironmentConfiguration.updates != 0 else { return fault() }
                     if stage == .virtual {
@@ -143,7 +144,7 @@ extension Hart {
                     }
                 }
                 var allowed = rights
-                if (entry | wanted) & Entry.dirty == 0 { allowed.remove(.store) }
+                if (entry | wanted) & PageTableEntry.dirty == 0 { allowed.remove(.store) }
                 return PageTranslation(physical: base | address & (size - 1), size: size, rights: allowed)
             }
             return fault()
@@ -154,11 +155,11 @@ extension Hart {
     /// Whether the bits above the page number are allowed to be as they are.
     private func isWellFormed(_ entry: UInt64, _ environment: UInt64) -> Bool {
         guard xlen == .rv64 else { return true }
-        let type = entry & Entry.memoryType
+        let type = entry & PageTableEntry.memoryType
         if type != 0 {
-            guard configuration.hasSvpbmt, environment & EnvironmentConfiguration.pageTypes != 0, type != Entry.memoryType else { return false }
+            guard configuration.hasSvpbmt, environment & EnvironmentConfiguration.pageTypes != 0, type != PageTableEntry.memoryType else { return false }
         }
-        return entry & Entry.reserved == 0 && (configuration.hasSvnapot || entry & Entry.contiguous == 0)
+        return entry & PageTableEntry.reserved == 0 && (configuration.hasSvnapot || entry & PageTableEntry.contiguous == 0)
     }
 
     /// What an access may do with a leaf.
@@ -166,11 +167,11 @@ extension Hart {
         var rights: AccessRights = []
         // MXR of HS mode counts for both stages, that of VS mode for its own.
         let mxr = !isImplicit && (mstatus | (stage == .virtual ? hypervisor.vsstatus : 0)) & MStatus.mxr != 0
-        let isExecutable = entry & Entry.execute != 0
-        if access.needsExecute && !isImplicit ? isExecutable : entry & Entry.read != 0 || mxr && isExecutable { rights.insert(.load) }
-        if entry & Entry.write != 0 { rights.insert(.store) }
+        let isExecutable = entry & PageTableEntry.execute != 0
+        if access.needsExecute && !isImplicit ? isExecutable : entry & PageTableEntry.read != 0 || mxr && isExecutable { rights.insert(.load) }
+        if entry & PageTableEntry.write != 0 { rights.insert(.store) }
         if isExecutable { rights.insert(.fetch) }
-        let isUserPage = entry & Entry.user != 0
+        let isUserPage = entry & PageTableEntry.user != 0
         // All of the second stage is checked as for user mode.
         if stage == .guest || access.mode == .user { return isUserPage ? rights : [] }
         return isUserPage ? (access.sum ? rights.subtracting(.fetch) : []) : rights

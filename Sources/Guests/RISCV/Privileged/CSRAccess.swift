@@ -46,6 +46,7 @@ extension Emit {
     var vectorState: UInt64 { context >> MachineContext.vectorShift & 3 }
 
     mutating func accessMachineCSR(_ i: Instruction, _ operation: CSROperation, _ operand: Value, isWritten: Bool) {
+        if accessPlainCSR(i, operation, operand, isWritten: isWritten) { return }
         let code: UInt64 = switch operation { case .write: 0; case .set: 1; case .clear: 2 }
         let descriptor = UInt64(i.csr) | code << CSRAccess.operationShift | (isWritten ? CSRAccess.written : 0)
         let wide = xlen == .rv64 ? operand : operand.zeroExtended()

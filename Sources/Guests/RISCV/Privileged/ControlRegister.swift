@@ -3,7 +3,7 @@
 import Translation
 
 /// One CSR. Privilege and read-only ranges follow from its number ("CSR Address Mapping Conventions").
-struct ControlRegister: Sendable {
+final class ControlRegister: Sendable {
     let number: UInt16
     let name: String
     /// Whether the hart has it.

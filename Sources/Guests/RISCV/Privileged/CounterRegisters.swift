@@ -6,7 +6,13 @@ extension ControlRegister {
     private static let word: UInt64 = 0xffff_ffff
 
     static let protection: [ControlRegister] = (0 ..< 16).map(protectionConfiguration) + (0 ..< 64).map(protectionAddress) + [
-        ControlRegister(0x747, "mseccfg", exists: { $0.extensions.contains(.zkr) }, read: { $0.mseccfg }, write: { $0.mseccfg = $1 & 0x300 }),
+        ControlRegister(0x747, "mseccfg", exists: { $0.extensions.contains(.zkr) || $0.configuration.hasSmepmp }, read: { $0.mseccfg | $0.pmp.securityBits }, write: { hart, value in
+            if hart.extensions.contains(.zkr) { hart.mseccfg = value & 0x300 }
+            guard hart.configuration.hasSmepmp else { return }
+            hart.pmp.setSecurityBits(value)
+            SoftMMU.of(hart.vcpu.state)?.flush()
+        }),
+        ControlRegister(0x757, "mseccfgh", exists: { $0.xlen == .rv32 && ($0.extensions.contains(.zkr) || $0.configuration.hasSmepmp) }, read: { _ in 0 }, write: { _, _ in }),
     ]
 
     private static func protectionConfiguration(_ index: Int) -> ControlRegister {

@@ -35,6 +35,7 @@ public struct PrivilegedConfiguration: Sendable {
     /// The largest page-table format: 32, 39, 48 or 57; 0: none.
     public var addressBits = 57
     public var pmpEntries = 16
+    public var hasSmepmp = false
     public var hasSstc = true
     public var hasSvadu = true
     public var hasSvnapot = false
@@ -52,13 +53,14 @@ public struct PrivilegedConfiguration: Sendable {
 }
 
 public final class Hart: @unchecked Sendable {
-    unowned let vcpu: VCPU
+    unowned(unsafe) let vcpu: VCPU
     let xlen: XLEN
     let extensions: Extensions
     public let number: Int
     public let configuration: PrivilegedConfiguration
     let timebase: Timebase
     private let wake: @Sendable () -> Void
+    let state: UnsafeMutableRawPointer
 
     // MARK: state
 
@@ -66,8 +68,7 @@ public final class Hart: @unchecked Sendable {
     /// All 64 bits; RV32 shows the upper half as `mstatush`.
     var mstatus: UInt64 = 0
     var medeleg: UInt64 = 0, mideleg: UInt64 = 0, mie: UInt64 = 0
-    var mtvec: UInt64 = 0, mepc: UInt64 = 0, mcause: UInt64 = 0, mtval: UInt64 = 0, mscratch: UInt64 = 0
-    var stvec: UInt64 = 0, sepc: UInt64 = 0, scause: UInt64 = 0, stval: UInt64 = 0, sscratch: UInt64 = 0
+    var mtvec: UInt64 = 0, stvec: UInt64 = 0
     var mcounteren: UInt64 = 0, scounteren: UInt64 = 0, mcountinhibit: UInt64 = 0
     var menvcfg: UInt64 = 0, senvcfg: UInt64 = 0, mseccfg: UInt64 = 0
     var satp: UInt64 = 0
@@ -85,8 +86,12 @@ public final class Hart: @unchecked Sendable {
     enum Action { case exception, machineReturn, supervisorReturn }
     var action = Action.exception
 
+    /// Where page tables mostly are.
+    lazy var nearMemory: UnsafeMutablePointer<NearMemory>? = SoftMMU.of(state)?.nearMemory
+
+    private let lines: InterruptLines
     /// `mip`'s bits that wires and timers drive, and those that software does; both atomic.
-    private let wires: UnsafeMutablePointer<UInt32>
+    private var wires: UnsafeMutablePointer<UInt32> { lines.cells }
     private let software: UnsafeMutablePointer<UInt32>
     private var supervisorTimer: CompareTimer?, virtualTimer: CompareTimer?
     /// `hgeip`, atomic: two words.
@@ -95,6 +100,7 @@ public final class Hart: @unchecked Sendable {
     /// - Parameter wake: makes the vCPU look at its interrupts soon; called from any thread.
     init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, wake: @escaping @Sendable () -> Void) {
         self.vcpu = vcpu
+        state = vcpu.state
         self.number = number
         xlen = model.xlen
         extensions = model.extensions
@@ -102,19 +108,18 @@ public final class Hart: @unchecked Sendable {
         self.timebase = timebase
         self.wake = wake
         pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
-        wires = .allocate(capacity: 4)
-        wires.initialize(repeating: 0, count: 4)
-        software = wires + 1
-        guestExternal = wires + 2
+        let lines = InterruptLines(wake)
+        self.lines = lines
+        software = lines.cells + 1
+        guestExternal = lines.cells + 2
         vcpu[UInt64.self, RISCVState.hart] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
-        supervisorTimer = CompareTimer(timebase) { [weak self] in self?.setInterrupt(.supervisorTimer, $0) }
-        virtualTimer = CompareTimer(timebase) { [weak self] in self?.setInterrupt(.virtualTimer, $0) }
+        supervisorTimer = CompareTimer(timebase) { lines.set(.supervisorTimer, $0) }
+        virtualTimer = CompareTimer(timebase) { lines.set(.virtualTimer, $0) }
         reset()
     }
 
     deinit {
         vcpu[UInt64.self, RISCVState.hart] = 0
-        wires.deallocate()
     }
 
     /// The hart whose vCPU has state pointer `state`.
@@ -147,9 +152,7 @@ public final class Hart: @unchecked Sendable {
 
     /// The level of an interrupt wire. From any thread.
     public func setInterrupt(_ interrupt: HartInterrupt, _ isHigh: Bool) {
-        let bit = UInt32(1) << interrupt.rawValue
-        let old = isHigh ? apus_atomic_or_u32(wires, bit) : apus_atomic_and_u32(wires, ~bit)
-        if isHigh, old & bit == 0 { wake() }
+        lines.set(interrupt, isHigh)
     }
 
     var wireBits: UInt64 { UInt64(apus_atomic_or_u32(wires, 0)) }
@@ -204,6 +207,27 @@ public final class Hart: @unchecked Sendable {
 
     /// Makes the vCPU look at its interrupts soon.
     func wakeUp() { wake() }
+}
+
+/// The cells of a hart's interrupts: what timers hold, so that nobody holds the hart weakly. References to what is held so are
+/// slow to count.
+private final class InterruptLines: @unchecked Sendable {
+    let cells: UnsafeMutablePointer<UInt32>
+    private let wake: @Sendable () -> Void
+
+    init(_ wake: @escaping @Sendable () -> Void) {
+        self.wake = wake
+        cells = .allocate(capacity: 4)
+        cells.initialize(repeating: 0, count: 4)
+    }
+
+    deinit { cells.deallocate() }
+
+    func set(_ interrupt: HartInterrupt, _ isHigh: Bool) {
+        let bit = UInt32(1) << interrupt.rawValue
+        let old = isHigh ? apus_atomic_or_u32(cells, bit) : apus_atomic_and_u32(cells, ~bit)
+        if isHigh, old & bit == 0 { wake() }
+    }
 }
 
 extension RISCVState {

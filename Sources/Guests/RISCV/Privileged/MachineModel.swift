@@ -37,7 +37,7 @@ extension PrivilegedConfiguration {
         case "rva22u64", "rva23u64", "rva20u64", "rv64i", "rv32i":
             (hasSupervisor, hasUser, hasHypervisor, addressBits, pmpEntries) = (false, false, false, 0, 0)
             (hasSvadu, hasSstc, hartCounters) = (false, false, 0)
-        case "max", "max32": (hasSvinval, hasSvnapot, hasSvpbmt) = (true, true, true)
+        case "max", "max32": (hasSvinval, hasSvnapot, hasSvpbmt, hasSmepmp) = (true, true, true, true)
         default: break
         }
     }
@@ -70,6 +70,7 @@ extension PrivilegedConfiguration {
         case "u": hasUser = isOn
         case "mmu": addressBits = isOn ? (xlen == .rv32 ? 32 : max(addressBits, 39)) : 0
         case "pmp": pmpEntries = isOn ? 16 : 0
+        case "smepmp": hasSmepmp = isOn
         case "sstc": hasSstc = isOn
         case "svadu": hasSvadu = isOn
         case "svade": if isOn { hasSvadu = false }
@@ -86,7 +87,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smepmp", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.
@@ -106,6 +107,7 @@ extension PrivilegedConfiguration {
     func contradiction(_ model: CPUModel) -> String? {
         if hasSupervisor, !hasUser { return "Setting S extension without U extension is illegal" }
         if hasHypervisor, !hasSupervisor { return "H extension implicitly requires S-mode" }
+        if hasSmepmp, pmpEntries == 0 { return "Invalid configuration: Smepmp needs PMP" }
         return nil
     }
 }

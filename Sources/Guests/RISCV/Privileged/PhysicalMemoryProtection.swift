@@ -1,4 +1,4 @@
-// "Physical Memory Protection": the entries and their check. Entries are kept decoded, lowest number first.
+// "Physical Memory Protection" and "Smepmp": the entries and their check. Entries are kept decoded, lowest number first.
 
 import Translation
 
@@ -10,6 +10,23 @@ struct PhysicalMemoryProtection {
     private var active: [(first: UInt64, last: UInt64, bits: UInt8)] = []
 
     static let locked: UInt8 = 0x80
+    private static let execute: UInt8 = 4
+
+    /// `mseccfg.MML`, `MMWP` and `RLB` of Smepmp: machine mode obeys entries as others do, what no entry matches is forbidden to it,
+    /// locks do not hold.
+    private(set) var separatesMachine = false
+    private(set) var deniesByDefault = false
+    private(set) var bypassesLocks = false
+
+    /// What `mseccfg` has of this: bits 0 to 2.
+    var securityBits: UInt64 { (separatesMachine ? 1 : 0) | (deniesByDefault ? 2 : 0) | (bypassesLocks ? 4 : 0) }
+
+    /// The first two bits stay set; the third cannot be set while an entry is locked.
+    mutating func setSecurityBits(_ value: UInt64) {
+        bypassesLocks = value & 4 != 0 && (bypassesLocks || !configurations.contains { $0 & Self.locked != 0 })
+        separatesMachine = separatesMachine || value & 1 != 0
+        deniesByDefault = deniesByDefault || value & 2 != 0
+    }
     /// Bits of a physical address.
     private static let addressBits: UInt64 = 56
 
@@ -19,10 +36,17 @@ struct PhysicalMemoryProtection {
         addresses = Array(repeating: 0, count: 64)
     }
 
-    private func isLocked(_ entry: Int) -> Bool { configurations[entry] & Self.locked != 0 }
+    private func isLocked(_ entry: Int) -> Bool { configurations[entry] & Self.locked != 0 && !bypassesLocks }
 
     mutating func setConfiguration(_ entry: Int, _ value: UInt8) {
         guard entry < count, !isLocked(entry) else { return }
+        if separatesMachine {
+            // Code that machine mode may execute cannot be added.
+            let makesCode = value & Self.locked != 0 && (value & Self.execute != 0 && value & 3 != 3 || value & 7 == 2)
+            guard bypassesLocks || !makesCode else { return }
+            configurations[entry] = value & 0x9f
+            return decode()
+        }
         // W without R is reserved: both are then kept off.
         configurations[entry] = value & 3 == 2 ? value & 0x9c : value & 0x9f
         decode()
@@ -62,6 +86,22 @@ struct PhysicalMemoryProtection {
         return true
     }
 
+    /// The table of Smepmp for `MML`.
+    private static func separated(_ bits: UInt8, _ mode: PrivilegeMode) -> AccessRights {
+        let isMachine = mode == .machine
+        switch (bits & locked != 0, bits & 7) {
+        // W without R: shared regions.
+        case (false, 2): return isMachine ? [.load, .store] : [.load]
+        case (false, 6): return [.load, .store]
+        case (true, 2): return [.fetch]
+        case (true, 6): return isMachine ? [.load, .fetch] : [.fetch]
+        case (true, 7): return [.load]
+        case (let isLocked, let rights):
+            guard isLocked == isMachine else { return [] }
+            return AccessRights(rawValue: rights & 7)
+        }
+    }
+
     /// What accesses of `mode` to the `bytes` at `address` are allowed.
     /// - Returns: the rights, and whether they hold for all of the 4 KiB page.
     func rights(_ address: UInt64, bytes: Int, mode: PrivilegeMode) -> (AccessRights, isWholePage: Bool) {
@@ -74,6 +114,7 @@ struct PhysicalMemoryProtection {
             guard entry.first <= last, entry.last >= address else { continue }
             // An access that an entry matches in part fails.
             guard entry.first <= address, entry.last >= last else { return ([], false) }
+            if separatesMachine { return (Self.separated(entry.bits, mode), isWhole) }
             if mode == .machine, entry.bits & Self.locked == 0 { return ([.load, .store, .fetch], isWhole) }
             var rights: AccessRights = []
             if entry.bits & 1 != 0 { rights.insert(.load) }
@@ -81,6 +122,8 @@ struct PhysicalMemoryProtection {
             if entry.bits & 4 != 0 { rights.insert(.fetch) }
             return (rights, isWhole)
         }
-        return (mode == .machine || count == 0 ? [.load, .store, .fetch] : [], isWhole)
+        guard mode == .machine else { return (count == 0 ? [.load, .store, .fetch] : [], isWhole) }
+        if deniesByDefault { return ([], isWhole) }
+        return (separatesMachine ? [.load, .store] : [.load, .store, .fetch], isWhole)
     }
 }

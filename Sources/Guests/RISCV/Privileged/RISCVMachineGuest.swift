@@ -22,6 +22,9 @@ public final class RISCVMachineGuest: SystemGuest {
     }
 
     public var model: CPUModel { base.model }
+    var unprivilegedFeatures: [RegisterFeature] { base.registerFeatures }
+    /// A hart that stands for all of them, which are alike.
+    var anyHart: Hart? { harts.withLock { $0.values.first } }
 
     /// Makes the hart of `vcpu`. - Parameters:
     ///   - number: `mhartid`.
@@ -77,6 +80,13 @@ public final class RISCVMachineGuest: SystemGuest {
 
     public func recordBusError(_ address: UInt64, _ kind: AccessKind, mmuIndex: Int, of vcpu: VCPU) {
         Hart.of(vcpu.state)?.busError(address, kind, index: mmuIndex)
+    }
+
+    public func deliversInside(_ reason: ExitReason) -> Bool {
+        switch reason {
+        case .guestException, .systemCall, .memoryFault, .illegalInstruction, .misaligned: true
+        default: false
+        }
     }
 
     public func deliver(_ reason: ExitReason, to vcpu: VCPU) {

@@ -53,7 +53,7 @@ extension Hart {
 
     private func enter(_ target: TrapTarget, cause number: UInt64, isInterrupt: Bool, _ exception: RecordedException) {
         let top: UInt64 = isInterrupt ? 1 << UInt64(xlen.bits - 1) : 0
-        let pc = vcpu.pc & xlen.mask, value = exception.value & xlen.mask
+        let pc = self.pc & xlen.mask, value = exception.value & xlen.mask
         let isVirtual = hypervisor.isVirtual
         let vector: UInt64
         var vectored = number
@@ -95,7 +95,7 @@ extension Hart {
             privilege = .supervisor
             vector = hypervisor.vstvec
         }
-        vcpu.pc = ((vector & ~3) &+ (isInterrupt && vector & 3 == 1 ? 4 &* vectored : 0)) & xlen.mask
+        self.pc = ((vector & ~3) &+ (isInterrupt && vector & 3 == 1 ? 4 &* vectored : 0)) & xlen.mask
         updateContext()
     }
 
@@ -114,7 +114,7 @@ extension Hart {
         mstatus = mstatus & ~MStatus.mie | (mstatus & MStatus.mpie != 0 ? MStatus.mie : 0) | MStatus.mpie
         mstatus = mstatus & ~(MStatus.mpp | MStatus.mpv) | (configuration.hasUser ? 0 : PrivilegeMode.machine.rawValue << MStatus.mppShift)
         hypervisor.isVirtual = isVirtual
-        vcpu.pc = mepc & pcMask
+        self.pc = mepc & pcMask
         returned()
     }
 
@@ -124,12 +124,12 @@ extension Hart {
         privilege = status & MStatus.spp != 0 ? .supervisor : .user
         if hypervisor.isVirtual {
             hypervisor.vsstatus = left
-            vcpu.pc = hypervisor.vsepc & pcMask
+            self.pc = hypervisor.vsepc & pcMask
         } else {
             mstatus = left
             hypervisor.isVirtual = configuration.hasHypervisor && hypervisor.hstatus & HStatus.spv != 0
             hypervisor.hstatus &= ~HStatus.spv
-            vcpu.pc = sepc & pcMask
+            self.pc = sepc & pcMask
         }
         returned()
     }
@@ -146,13 +146,13 @@ extension Hart {
 
     /// Puts what code generation depends on into the context: see `MachineContext`.
     func updateContext() {
-        var context = vcpu.context & MachineContext.unprivileged
+        var context = translationContext & MachineContext.unprivileged
         context |= privilege.rawValue << MachineContext.privilegeShift
         context |= UInt64(dataIndex) << MachineContext.indexShift
         context |= unit(MStatus.fsShift) << MachineContext.floatShift
         context |= unit(MStatus.vsShift) << MachineContext.vectorShift
         if hypervisor.isVirtual { context |= MachineContext.virtual }
-        vcpu.context = context
+        translationContext = context
     }
 
     /// Under virtualisation a unit must be on for the hypervisor and for the virtual machine.
