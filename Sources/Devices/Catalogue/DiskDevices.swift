@@ -6,6 +6,9 @@ extension DeviceCatalogue {
     static let disks: [CataloguedDevice] = [
         scsi("scsi-hd", "SCSI disk", isOptical: false),
         scsi("scsi-cd", "SCSI CD-ROM", isOptical: true),
+        CataloguedDevice(model: onBus(NVMeController.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            try NVMeController(properties, node: try node(properties, context))
+        }),
     ]
 
     private static func scsi(_ name: String, _ summary: String, isOptical: Bool) -> CataloguedDevice {
