@@ -122,12 +122,14 @@ struct MachineAssembler {
     private func plugDevices(_ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker) throws(ConfigurationError) {
         // As in QEMU, a disk that says nothing else becomes a virtio disk in a slot of memory-mapped registers.
         for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
-            try plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], board, parts, drives, streams)
+            try plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], board, parts, drives, streams, ChildBuses())
         }
-        for device in configuration.devices { try plug(device, board, parts, drives, streams) }
+        let children = ChildBuses()
+        for device in configuration.devices { try plug(device, board, parts, drives, streams, children) }
     }
 
-    private func plug(_ given: [(name: String, value: String)], _ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker) throws(ConfigurationError) {
+    private func plug(_ given: [(name: String, value: String)], _ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker,
+                      _ children: ChildBuses) throws(ConfigurationError) {
         guard let driver = given.first(where: { $0.name == "driver" })?.value else { throw ConfigurationError("-device: no driver is given") }
         guard let device = DeviceCatalogue.find(driver) else { throw ConfigurationError("-device: '\(driver)' is not a device that is supported (-device help)") }
         var rest = given.filter { $0.name != "driver" }
@@ -143,10 +145,16 @@ struct MachineAssembler {
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != "pcie.0"
-            try board.pci.plug(id, try make(properties, context), host: host, bus: bus, address: properties.text("addr"),
+            let function = try make(properties, context)
+            children.add(of: function, id: id, driver: driver)
+            try board.pci.plug(id, function, host: host, bus: bus, address: properties.text("addr"),
                                isMultifunction: properties.flag("multifunction"))
             board.deviceCount += 1
-        case .virtio(let make): try board.plug(id, try make(properties, context), host: host)
+        case .virtio(let make):
+            let function = try make(properties, context)
+            children.add(of: function, id: id, driver: driver)
+            try board.plug(id, function, host: host)
+        case .child(let attach): try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
         case .consolePort: throw ConfigurationError("-device: '\(driver)' is not supported on the command line")
         }
     }

@@ -39,7 +39,7 @@ extension GuestMachine {
         let context = DeviceContext(host: host, memorySize: ram.size, processors: 2, node: { _ in memoryNode().0 }, network: { _ in [port] }, characters: { _ in nil },
                                     nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
         let given = entry.model.properties.compactMap { property -> (name: String, value: String)? in
-            if case .reference = property.type { (property.name, "it") } else { nil }
+            if case .reference = property.type { (property.name, "it") } else if property.name == "serial" { ("serial", "it") } else { nil }
         }
         return try pci.plug(name, try make(try Properties(name, entry.model.properties, given + settings), context), host: host, address: String(device, radix: 16))
     }

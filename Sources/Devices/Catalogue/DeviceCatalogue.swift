@@ -36,6 +36,8 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Void
+
     /// What it becomes.
     public enum Maker: Sendable {
         /// A function for `PCIHost.plug`.
@@ -44,6 +46,8 @@ public struct CataloguedDevice: Sendable {
         case virtio(MakeVirtio)
         /// A port for `VirtioConsole.addPort`.
         case consolePort(isConsole: Bool)
+        /// A device on a bus that another device provides (`ChildBusOwner`).
+        case child(AttachChild)
     }
     public let model: DeviceModel
     public let maker: Maker
@@ -51,7 +55,7 @@ public struct CataloguedDevice: Sendable {
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = (virtio.flatMap(\.devices) + others).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = (virtio.flatMap(\.devices) + others + disks).sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
 
@@ -67,7 +71,7 @@ public enum DeviceCatalogue {
         CataloguedDevice(model: DeviceModel(name: "virtserialport", summary: "serial port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: false)),
     ]
 
-    private static func onBus(_ model: DeviceModel) -> DeviceModel {
+    static func onBus(_ model: DeviceModel) -> DeviceModel {
         var model = model
         model.properties += placeProperties
         return model
@@ -121,6 +125,9 @@ public enum DeviceCatalogue {
         },
         Virtio(name: "virtio-serial", summary: "virtio consoles and serial ports", category: "input", classCode: 0x078000, vectors: { min($0 / 2 + 1, 32) }, properties: VirtioConsole.properties) { (properties, _) throws(ConfigurationError) in
             try VirtioConsole(properties)
+        },
+        Virtio(name: "virtio-scsi", summary: "virtio SCSI host adapter", category: "storage", classCode: 0x010000, properties: VirtioSCSI.properties) { (properties, context) throws(ConfigurationError) in
+            try VirtioSCSI(properties, processors: context.processors)
         },
     ]
 

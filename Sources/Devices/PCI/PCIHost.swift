@@ -83,8 +83,11 @@ public final class PCIHost: BusTarget, @unchecked Sendable {
             guard let bus = busName.map({ buses[$0] }) ?? root else {
                 throw ConfigurationError("\(name): there is no bus '\(busName ?? "")', expected one of \(buses.keys.sorted().joined(separator: ", "))")
             }
-            guard !isHot || owners[bus.name] != nil else { throw ConfigurationError("\(name): bus '\(bus.name)' does not support hot-plugging") }
+            var mayCome = false
+            withPort(of: bus) { mayCome = $0.isHotPluggable }
+            guard !isHot || mayCome else { throw ConfigurationError("\(name): bus '\(bus.name)' does not support hot-plugging") }
             let number = try address.map { (text) throws(ConfigurationError) in try Self.place(name, text) }
+            if let port = function as? RootPort { try claim(port, name) }
             if let port = function as? RootPort { port.makeBus(name: name, wires: wires) }
             let slot = PCIEndpoint.make(name, function, host: host)
             _ = try bus.plug(slot, at: number, isMultifunction: isMultifunction, pin: function.interrupts.pin)
@@ -105,9 +108,19 @@ public final class PCIHost: BusTarget, @unchecked Sendable {
                 throw ConfigurationError("device '\(name)' is not on a PCI bus")
             }
             var isAsked: Bool?
-            withPort(of: bus) { isAsked = $0.pressAttentionButton() }
+            withPort(of: bus) { isAsked = $0.isHotPluggable ? $0.pressAttentionButton() : nil }
             guard let isAsked else { throw ConfigurationError("device '\(name)': bus '\(bus.name)' does not support hot-plugging") }
             guard isAsked else { throw ConfigurationError("device '\(name)' is already in the process of unplug") }
+        }
+    }
+
+    /// A chassis has each slot once, as the numbers that a person reads on it.
+    private func claim(_ port: RootPort, _ name: String) throws(ConfigurationError) {
+        for (other, slot) in owners {
+            let taken = slot.withDevice { (($0 as? PCIEndpoint)?.function as? RootPort)?.chassisSlot }
+            guard taken.map({ $0 == port.chassisSlot }) != true else {
+                throw ConfigurationError("\(name): chassis \(port.chassisSlot.chassis) slot \(port.chassisSlot.slot) is '\(other)' already: give another 'chassis' or 'slot'")
+            }
         }
     }
 

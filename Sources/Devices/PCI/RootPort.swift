@@ -26,6 +26,11 @@ public final class RootPort: PCIConfigurationOwner, PCIBridge {
 
     public init(_ properties: Properties) { settings = properties }
 
+    /// Whether devices may come while the machine runs.
+    var isHotPluggable: Bool { settings.flag("hotplug") }
+    /// The numbers under which a person finds the slot.
+    var chassisSlot: (chassis: UInt64, slot: UInt64) { (settings.integer("chassis") ?? 0, settings.integer("slot") ?? 0) }
+
     func makeBus(name: String, wires: PinWires) { bus = PCIBus(name: name, isRoot: false, deviceCount: 1, wires: wires) }
     func onEject(_ body: @escaping (PCIBus) -> Void) { eject = body }
 

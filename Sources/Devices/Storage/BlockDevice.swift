@@ -100,6 +100,29 @@ public final class BlockDevice: Sendable {
         return run { () throws(BlockError) in try node.discard(offset, count) } count: { _ in }
     }
 
+    /// `count` bytes, at most 64 MiB, to be looked at; nil: they cannot be read.
+    func bytes(_ offset: UInt64, _ count: Int) -> [UInt8]? {
+        guard contains(offset, UInt64(max(0, count))) else { return nil }
+        do throws(BlockError) { return try node.bytes(offset, count) } catch { return nil }
+    }
+
+    /// Writes a block `count` times.
+    func write(_ offset: UInt64, repeating block: [UInt8], count: Int) -> DiskResult {
+        guard !isReadOnly else { return .failed(.readOnly) }
+        let step = max(1, min(count, (1 << 20) / max(1, block.count)))
+        guard contains(offset, UInt64(count) &* UInt64(block.count)) else { return .failed(.invalid) }
+        return run { () throws(BlockError) in
+            let chunk = [[UInt8]](repeating: block, count: step).flatMap(\.self)
+            var done = 0
+            while done < count {
+                let now = min(step, count - done)
+                try node.write(offset + UInt64(done * block.count), bytes: now == step ? chunk : Array(chunk.prefix(now * block.count)))
+                done += now
+            }
+            if !isWriteCacheEnabled { try node.flush() }
+        } count: { $0.writes += 1 }
+    }
+
     public func flush() -> DiskResult { run { () throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
 
     private func run(_ body: () throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {

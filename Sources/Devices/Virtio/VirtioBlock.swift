@@ -1,6 +1,5 @@
-// virtio-blk (Virtual I/O Device 1.3, section 5.2). Requests are taken from the rings in batches by worker threads, which
-// read and write the guest's memory in place. While an image answers at once (page cache), one worker does a whole batch:
-// that costs least; when it is slow, every request gets a worker, so that many are under way.
+// virtio-blk (Virtual I/O Device 1.3, section 5.2). Requests are taken from the rings in batches and read and write the
+// guest's memory in place; who does them is the business of `RequestWorkers`.
 //
 // Left out: zoned devices, lifetime, secure erase.
 
@@ -49,37 +48,12 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
     private let segments: UInt32
     private let startsCached: Bool
     private unowned var core: VirtioCore! // Set by `connect`, before anything else is called.
-    private let pool: WorkerPool
-    private let traffic = Traffic()
-    /// Queues that a worker is emptying.
-    private var busy: Set<Int> = []
-    // `take` and `deliver` as workers call them.
-    private var taking: (@Sendable (Int) -> [Request]??)?
-    private var delivering: (@Sendable () -> Void)?
-    private static let batch = 16
-    private static let deliveryDelay: UInt64 = 100_000
+    private var workers: RequestWorkers<Request, Int>?
 
-    /// Results on their way back to the rings.
-    private final class Traffic: Sendable {
-        let inFlight = InFlight()
-        let finished = Locked<[Finished]>([])
-        private let pace = AtomicInt(0)
-        /// Nanoseconds a request from which on it pays to have many under way.
-        private static let slow = 150_000
-        var isSlow: Bool { pace.load() > Self.slow }
-        /// Nanoseconds that requests took; older ones count for less and less.
-        func note(pace new: UInt64) { pace.store((pace.load() * 3 + Int(clamping: min(new, 1 << 28))) / 4) }
-    }
     private struct Request: Sendable {
         var queue: Int
         var chain: VirtChain
     }
-    private struct Finished: Sendable {
-        var queue: Int
-        var chain: VirtChain
-        var written: Int
-    }
-
     public init(_ properties: Properties, node: Node, processors: Int = 1) throws(ConfigurationError) {
         disk = try BlockDevice(node, isReadOnly: !node.isWritable)
         let owner = properties.owner
@@ -111,7 +85,6 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
         if properties.flag("discard"), !disk.isReadOnly { bits |= Feature.discard }
         if properties.flag("write-zeroes"), !disk.isReadOnly { bits |= Feature.zeroes }
         features = bits
-        pool = WorkerPool(maximum: 32)
         disk.isWriteCacheEnabled = startsCached
     }
 
@@ -120,8 +93,9 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
 
     public func connect(_ core: VirtioCore) {
         self.core = core
-        taking = core.host.request { [unowned self] (queue: Int) in self.take(queue) }
-        delivering = core.host.callback { [unowned self] in self.deliver() }
+        let disk = disk, serial = serial
+        workers = RequestWorkers(core.host, take: { [unowned self] in take($0) }, isSmall: { Self.isSmall($0.chain) },
+                                 run: { Self.run($0.chain, disk, serial) }, finish: { [unowned self] in finish($0) })
     }
 
     // MARK: configuration
@@ -173,41 +147,20 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
     }
 
     public func process(_ queue: VirtQueue) {
-        guard busy.insert(queue.index).inserted else { return }
         queue.setNotification(false)
-        drain(queue.index)
+        workers?.kick(queue.index)
     }
 
-    /// Empties a queue on a worker.
-    private func drain(_ queue: Int) {
-        guard let take = taking, let deliver = delivering else { return }
-        let traffic = traffic, disk = disk, serial = serial
-        // The pool must not hold itself through a job of its own.
-        let submit = { @Sendable [weak pool] (job: @escaping @Sendable () -> Void) in pool?.submit(job) ?? job() }
-        submit {
-            while let requests = take(queue) ?? nil {
-                if requests.count > 1, traffic.isSlow {
-                    for request in requests { submit { Self.run([request], disk, serial, traffic, deliver) } }
-                } else {
-                    Self.run(requests, disk, serial, traffic, deliver)
-                }
-            }
-        }
-    }
-
-    /// The next requests of a queue, counted as under way; nil: there are none, and its notifications are on again.
-    private func take(_ number: Int) -> [Request]? {
-        guard core.queues.indices.contains(number) else { return nil }
+    /// The next requests of a queue; none: its notifications are on again.
+    private func take(_ number: Int) -> [Request] {
+        guard core.queues.indices.contains(number) else { return [] }
         let queue = core.queues[number]
         var requests: [Request] = []
-        while requests.count < Self.batch {
+        while requests.count < RequestWorkers<Request, Int>.batch {
             guard let chain = queue.next() else {
                 if !requests.isEmpty { break }
                 queue.setNotification(true)
-                if !queue.isPending {
-                    busy.remove(number)
-                    return nil
-                }
+                guard queue.isPending else { break }
                 queue.setNotification(false)
                 continue
             }
@@ -217,43 +170,24 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
             }
             requests.append(Request(queue: number, chain: chain))
         }
-        traffic.inFlight.begin(requests.count)
         return requests
     }
 
-    /// Does requests one after the other, and has their results delivered: at the end, and in between when it takes long.
-    private static func run(_ requests: [Request], _ disk: BlockDevice, _ serial: [UInt8], _ traffic: Traffic, _ deliver: @Sendable () -> Void) {
-        let start = EventLoop.now
-        var delivered = start, unsaid = 0
-        for request in requests {
-            let written = run(request.chain, disk, serial)
-            traffic.finished.withLock { $0.append(Finished(queue: request.queue, chain: request.chain, written: written)) }
-            unsaid += 1
-            let now = EventLoop.now
-            guard now &- delivered > deliveryDelay else { continue }
-            delivered = now
-            traffic.inFlight.end(unsaid)
-            unsaid = 0
-            deliver()
-        }
-        traffic.note(pace: (EventLoop.now &- start) / UInt64(max(1, requests.count)))
-        if unsaid > 0 {
-            traffic.inFlight.end(unsaid)
-            deliver()
+    /// Whether a vCPU may do the request itself: a short read or write.
+    private static func isSmall(_ chain: VirtChain) -> Bool {
+        guard chain.readable.count + chain.writable.count <= 160 << 10 else { return false }
+        switch chain.readable.load(0, as: UInt32.self) ?? 0 {
+        case Kind.read, Kind.write, Kind.identity: return true
+        default: return false
         }
     }
 
-    /// Completes what is finished. Under the device's lock.
-    private func deliver() {
-        let finished = traffic.finished.withLock { list in
-            let all = list
-            list.removeAll(keepingCapacity: true)
-            return all
-        }
+    /// Gives requests back to the driver.
+    private func finish(_ finished: [(request: Request, answer: Int)]) {
         var touched: Set<Int> = []
-        for result in finished {
-            core.queues[result.queue].complete(result.chain, written: result.written)
-            touched.insert(result.queue)
+        for (request, written) in finished {
+            core.queues[request.queue].complete(request.chain, written: written)
+            touched.insert(request.queue)
         }
         for queue in touched { core.queues[queue].interrupt() }
     }
@@ -299,22 +233,15 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
 
     // MARK: life
 
-    public func willReset(_ queue: VirtQueue) { settle() }
-
-    /// Waits for what is under way, and completes it.
-    private func settle() {
-        traffic.inFlight.wait()
-        deliver()
-    }
+    public func willReset(_ queue: VirtQueue) { workers?.settle() }
 
     public func reset() {
-        traffic.inFlight.wait()
-        traffic.finished.withLock { $0.removeAll() }
+        workers?.abandon()
         disk.isWriteCacheEnabled = startsCached
     }
 
     public func transfer(_ state: inout StateTransfer) throws(StateError) {
-        if !state.isLoading { settle() }
+        if !state.isLoading { workers?.settle() }
         var isCached = disk.isWriteCacheEnabled
         try state.field("writeCache", &isCached)
         disk.isWriteCacheEnabled = isCached

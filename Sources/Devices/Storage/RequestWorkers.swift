@@ -1,0 +1,150 @@
+// How disks and their kin do requests. While they are done at once (small ones, in the host's page cache), the vCPU that
+// tells of them does them itself: no thread has to wake up. What takes longer goes to worker threads: one does a whole
+// batch, or, once the image is slow, every request has its own, so that many are under way.
+
+import Core
+import Host
+
+/// Requests of a device's queues on their way to workers and back. Used under the device's lock.
+final class RequestWorkers<Request: Sendable, Answer: Sendable> {
+    private typealias Finished = (request: Request, answer: Answer)
+
+    /// What workers share with the device.
+    private final class Shared: Sendable {
+        let inFlight = InFlight()
+        let finished = Locked<[Finished]>([])
+        let run: @Sendable (Request) -> Answer
+        private let pace = AtomicInt(0)
+
+        init(_ run: @escaping @Sendable (Request) -> Answer) { self.run = run }
+
+        /// It pays to have many requests under way.
+        var isSlow: Bool { pace.load() > 150_000 }
+        /// A thread costs more than the request.
+        var isQuick: Bool { pace.load() < 100_000 }
+        /// Nanoseconds that a request took; older ones count for less and less, and one alone does not count for long.
+        func note(pace new: UInt64) { pace.store((pace.load() * 3 + Int(clamping: min(new, 500_000))) / 4) }
+    }
+
+    private let shared: Shared
+    private let take: (Int) -> [Request]
+    private let isSmall: (Request) -> Bool
+    private let finish: ([(request: Request, answer: Answer)]) -> Void
+    private let taking: @Sendable (Int) -> [Request]?
+    private let delivering: @Sendable () -> Void
+    private let pool: WorkerPool
+    /// Queues that somebody is emptying.
+    private var busy: Set<Int> = []
+
+    /// How many requests a queue should give at once.
+    static var batch: Int { 16 }
+    /// Batches that a vCPU does before it goes on with its own work.
+    private static var rounds: Int { 4 }
+    /// Nanoseconds after which a worker's results are delivered while it goes on.
+    private static var deliveryDelay: UInt64 { 100_000 }
+
+    /// - Parameters:
+    ///   - take: the next requests of a queue; none: the queue is empty, and the driver will tell of new ones. Under the
+    ///     device's lock, as `isSmall` and `finish` are.
+    ///   - isSmall: whether a request is one that a vCPU may do itself: short, and no flush.
+    ///   - run: does a request; called from any thread, without the lock.
+    ///   - finish: gives answers back to the driver.
+    init(_ host: DeviceHost, maximum: Int = 32, take: @escaping (Int) -> [Request], isSmall: @escaping (Request) -> Bool,
+         run: @escaping @Sendable (Request) -> Answer, finish: @escaping ([(request: Request, answer: Answer)]) -> Void) {
+        shared = Shared(run)
+        self.take = take
+        self.isSmall = isSmall
+        self.finish = finish
+        pool = WorkerPool(maximum: maximum)
+        let box = Box()
+        taking = host.request { (queue: Int) in box.workers?.next(queue) ?? [] }
+        delivering = host.callback { box.workers?.deliver() }
+        box.workers = self
+    }
+
+    private final class Box { weak var workers: RequestWorkers? }
+
+    /// The driver has told of requests on a queue.
+    func kick(_ queue: Int) {
+        guard busy.insert(queue).inserted else { return }
+        for _ in 0 ..< Self.rounds {
+            let requests = next(queue)
+            guard !requests.isEmpty else { return }
+            guard shared.isQuick, requests.allSatisfy(isSmall) else { return hand(queue, requests) }
+            let start = EventLoop.now
+            let answers = requests.map { (request: $0, answer: shared.run($0)) }
+            shared.note(pace: (EventLoop.now &- start) / UInt64(answers.count))
+            shared.inFlight.end(answers.count)
+            finish(answers)
+        }
+        hand(queue, [])
+    }
+
+    /// Takes requests, counted as under way; none: nobody is emptying the queue any more.
+    private func next(_ queue: Int) -> [Request] {
+        let requests = take(queue)
+        if requests.isEmpty { busy.remove(queue) } else { shared.inFlight.begin(requests.count) }
+        return requests
+    }
+
+    /// Has a worker do `first`, then all that the queue holds.
+    private func hand(_ queue: Int, _ first: [Request]) {
+        let shared = shared, take = taking, deliver = delivering
+        // The pool must not hold itself through a job of its own.
+        let submit = { @Sendable [weak pool] (job: @escaping @Sendable () -> Void) in pool?.submit(job) ?? job() }
+        submit {
+            var requests = first.isEmpty ? take(queue) ?? [] : first
+            while !requests.isEmpty {
+                if requests.count > 1, shared.isSlow {
+                    for request in requests { submit { Self.run([request], shared, deliver) } }
+                } else {
+                    Self.run(requests, shared, deliver)
+                }
+                requests = take(queue) ?? []
+            }
+        }
+    }
+
+    /// Does requests one after the other, and has their answers delivered: at the end, and in between when it takes long.
+    private static func run(_ requests: [Request], _ shared: Shared, _ deliver: @Sendable () -> Void) {
+        let start = EventLoop.now
+        var delivered = start, unsaid = 0
+        for request in requests {
+            let answer = shared.run(request)
+            shared.finished.withLock { $0.append((request, answer)) }
+            unsaid += 1
+            let now = EventLoop.now
+            guard now &- delivered > deliveryDelay else { continue }
+            delivered = now
+            shared.inFlight.end(unsaid)
+            unsaid = 0
+            deliver()
+        }
+        shared.note(pace: (EventLoop.now &- start) / UInt64(max(1, requests.count)))
+        if unsaid > 0 {
+            shared.inFlight.end(unsaid)
+            deliver()
+        }
+    }
+
+    private func deliver() {
+        let finished = shared.finished.withLock { list in
+            let all = list
+            list.removeAll(keepingCapacity: true)
+            return all
+        }
+        if !finished.isEmpty { finish(finished) }
+    }
+
+    /// Waits for what is under way, and gives its answers back.
+    func settle() {
+        shared.inFlight.wait()
+        deliver()
+    }
+
+    /// Waits for what is under way, and forgets its answers.
+    func abandon() {
+        shared.inFlight.wait()
+        shared.finished.withLock { $0.removeAll() }
+    }
+}

@@ -1,0 +1,89 @@
+#!/bin/bash
+# run.sh   Disks of machines with Debian's kernel: virtio-blk, SCSI disks and CD-ROMs over virtio-scsi, NVMe. The guest writes,
+# reads back, discards, makes a file system; the host then looks at the image itself. Ends with 'N passed, N failed'.
+set -uo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/../../Scripts/cache.sh"
+executable=${APUS:-$REPO/.build/release/apus}
+kit=${GUEST_KIT:-$HOME/.cache/guest-kit}
+firmware=$kit/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin
+kernel=$kit/kernel/riscv64/vmlinuz
+[ -e "$kernel" ] || { for part in kernel busybox; do "$REPO/../shared/guest-kit/get.sh" $part riscv64; done > /dev/null 2>&1; "$REPO/../shared/guest-kit/get.sh" firmware > /dev/null 2>&1; [ -e "$kernel" ] || die "no kernel of a guest in $kit"; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+"$here/initrd.sh" base.gz || exit 1
+
+passed=0 failed=0
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); printf 'FAILED  %s\n' "$*"; }
+boot() {    # boot SCRIPT OPTION…: what the guest prints is in out
+    local script=$1; shift
+    mkdir -p own; { cat "$here/check"; printf '%s\n' "$script"; } > own/script
+    (cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
+    timeout 90 "$executable" system -M virt -m 256M -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" "$@" < /dev/null > raw 2>&1
+    local status=$?
+    tr -d '\r' < raw > out
+    [ $status = 0 ] && ok || bad "$*: status $status"
+}
+found() { local text; for text in "$@"; do if grep -q -- "$text" out; then ok; else bad "no '$text'"; tail -1 out; fi; done; }
+image() { rm -f "$1"; truncate -s 32M "$1"; }
+same() {    # same IMAGE: the second writer's 4 MiB are in it
+    local sum; sum=$(dd if="$1" bs=1M skip=8 count=4 2> /dev/null | sha256sum | sed 's/ .*//')
+    if grep -q "^SUM $sum" out; then ok; else bad "$1: not what the guest wrote"; fi
+}
+refuse() {  # refuse TEXT OPTION…
+    local text=$1; shift
+    timeout 10 "$executable" system -M virt -nographic -bios "$firmware" "$@" < /dev/null > out 2>&1
+    local status=$?
+    if [ $status = 1 ] && grep -q -- "$text" out && [ "$(wc -l < out)" = 1 ]; then ok; else bad "$*: status $status: $(head -2 out)"; fi
+}
+none() { printf 'file=%s,if=none,id=%s,format=%s' "$1" "$2" "${3:-raw}"; }
+
+say "virtio-blk"
+image a.img; image b.img; image c.img
+"$executable" img create -f qcow2 d.qcow2 32M > /dev/null
+boot 'for d in vda vdb vdc; do check /dev/$d; done; check /dev/vdd; files /dev/vda
+for d in vda vdb vdc; do echo "$d serial $(cat /sys/block/$d/serial) cache $(cat /sys/block/$d/queue/write_cache) queues $(ls /sys/block/$d/mq | wc -l)"; done
+echo "write through" > /sys/block/vda/cache_type; echo "vda now $(cat /sys/block/vda/cache_type)"; dd if=/dev/zero of=/dev/vde bs=4k count=1 2>&1 | grep -c permitted; cat /sys/block/vde/ro' \
+    -smp 2 -drive "$(none a.img a)" -drive "$(none b.img b)" -drive "$(none c.img c)" -drive "$(none d.qcow2 d qcow2)" -drive "$(none a.img e),readonly=on" \
+    -device virtio-blk-pci,drive=a,serial=first -device virtio-blk-pci,drive=b,packed=on,num-queues=2 -device virtio-blk-pci,drive=c,num-queues=1,write-cache=off \
+    -device virtio-blk-pci,drive=d -device virtio-blk-pci,drive=e
+for disk in a b c d; do found "RESULT /dev/vd$disk data" "RESULT /dev/vd$disk discard" "RESULT /dev/vd$disk neighbours"; done
+found "RESULT /dev/vda files" "vda serial first cache write back" "vdb serial  cache write back queues 2" "vdc serial  cache write through queues 1" "vda now write through"
+same b.img; same c.img
+"$executable" img check d.qcow2 > /dev/null && ok || bad "d.qcow2 is damaged"
+"$executable" img convert -O raw d.qcow2 d.raw && same d.raw
+image a.img
+boot 'check /dev/vda; files /dev/vda' -smp 1 -drive "$(none a.img a)" -device virtio-blk-device,drive=a
+found "RESULT /dev/vda data" "RESULT /dev/vda discard" "RESULT /dev/vda files"
+
+say "SCSI"
+image a.img; image b.img
+{ head -c 32768 /dev/zero; seq 1 200000 | head -c 591872; } > cd.iso
+sum=$(sha256sum < cd.iso | sed 's/ .*//')
+boot 'check /dev/sda; files /dev/sda; check /dev/sdb; dd if=/dev/sr0 bs=2k 2>/dev/null | sha256sum | sed "s/^/CD /"
+dmesg | grep -c "scsi 0:0:3:2: Direct-Access     Apus     Second" | sed "s/^/named /"; echo "cache $(cat /sys/class/scsi_disk/0:0:0:0/cache_type)"; cat /sys/block/sda/device/vpd_pg80 | tr -d "\0"; echo; cat /sys/block/sr0/capability >/dev/null; cat /sys/block/sr0/ro | sed "s/^/ro /"' \
+    -smp 4 -drive "$(none a.img a)" -drive "$(none b.img b)" -drive "$(none cd.iso c),readonly=on" -device virtio-scsi-pci,id=scsi \
+    -device scsi-hd,drive=a,bus=scsi.0,serial=ABC123 -device scsi-cd,drive=c -device scsi-hd,drive=b,scsi-id=3,lun=2,vendor=Apus,product=Second
+found "RESULT /dev/sda data" "RESULT /dev/sda discard" "RESULT /dev/sda neighbours" "RESULT /dev/sda files" "RESULT /dev/sdb data" "CD $sum" "cache write back" ABC123 "named 1"
+same b.img
+image a.img
+boot 'check /dev/sda' -smp 1 -drive "$(none a.img a)" -device virtio-scsi-device,id=s -device scsi-hd,drive=a,bus=s.0
+found "RESULT /dev/sda data"; same a.img
+
+say "NVMe"
+image a.img
+boot 'check /dev/nvme0n1; files /dev/nvme0n1; cat /sys/class/nvme/nvme0/serial; cat /sys/block/nvme0n1/queue/write_cache' \
+    -smp 4 -drive "$(none a.img a)" -device nvme,drive=a,serial=NV-1
+found "RESULT /dev/nvme0n1 data" "RESULT /dev/nvme0n1 discard" "RESULT /dev/nvme0n1 neighbours" "RESULT /dev/nvme0n1 files" "NV-1" "write back"
+same a.img
+
+say "what cannot be"
+refuse "property 'serial' is required" -drive "$(none a.img a)" -device nvme,drive=a
+refuse "there is no bus of kind 'SCSI'" -drive "$(none a.img a)" -device scsi-hd,drive=a
+refuse "there is no bus 'other.0'" -drive "$(none a.img a)" -device virtio-scsi-pci,id=s -device scsi-hd,drive=a,bus=other.0
+refuse "has a unit 0 already" -drive "$(none a.img a)" -device virtio-scsi-pci -device scsi-hd,drive=a,scsi-id=1,lun=0 -device scsi-hd,drive=a,scsi-id=1,lun=0
+refuse "chassis 0 slot 0 is 'p' already" -device pcie-root-port,id=p -device pcie-root-port,id=q
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
