@@ -42,8 +42,11 @@ let package = Package(
         .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),
+        .target(name: "MachineMonitor", dependencies: [
+            "Machines", "Devices", "Translated", "Translation", "BlockMonitor", "Monitor", "Sockets", "Block", "Core", "Host", "CHost",
+        ]),
         .target(name: "SystemCommand", dependencies: [
-            "Machines", "Devices", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
+            "MachineMonitor", "BlockMonitor", "Monitor", "CHost", "Machines", "Devices", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",

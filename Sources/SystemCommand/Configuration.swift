@@ -38,4 +38,6 @@ struct Configuration {
     var pidFile: String?
     var folders: [String] = []
     var name: String?
+    /// How it is run and watched.
+    var control = MonitorOptions()
 }
