@@ -43,9 +43,12 @@ let package = Package(
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .target(name: "MachineDebugger", dependencies: ["Debugger", "Translated", "Translation", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),
+        .target(name: "MachineMonitor", dependencies: [
+            "Machines", "Devices", "Translated", "Translation", "BlockMonitor", "Monitor", "Sockets", "Block", "Core", "Host", "CHost",
+        ]),
         .target(name: "SystemCommand", dependencies: [
-            "Machines", "Devices", "Firmware", "Char", "MachineDebugger", "Debugger", "Translated", "RISCV", "Translation", "Block", "Compression",
-            "Core", "Host",
+            "MachineMonitor", "BlockMonitor", "Monitor", "Machines", "Devices", "Firmware", "Char", "MachineDebugger", "Debugger", "Translated", "RISCV",
+            "Translation", "Block", "Compression", "Core", "Host", "CHost",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",

@@ -36,6 +36,8 @@ public final class BlockService: Sendable {
         var jobs: [BlockJob] = []
         var bitmaps: [String: [NodeBitmap]] = [:]
         var counter = 0
+        /// Disks of devices and drives, by what monitors call them.
+        var roots: [(name: String, root: Root)] = []
     }
     let state = Locked(State())
     let changing = Locked(())
@@ -64,13 +66,44 @@ public final class BlockService: Sendable {
         do { return try body() } catch { throw MonitorError(error.file == nil ? error.place : "\(error)") }
     }
 
+    // MARK: Devices
+
+    /// A device or drive uses what is in `root`, by a use of its own; it can be called by `name`.
+    public func attach(_ name: String, _ root: Root) { state.withLock { $0.roots.append((name, root)) } }
+    /// At the end: closes what drives hold.
+    public func closeDrives() {
+        for entry in state.withLock({ $0.roots }) { try? entry.root.node.close() }
+        state.withLock { $0.roots = [] }
+    }
+    /// It does so no longer; its use of the node is not given up.
+    public func detach(_ root: Root) { state.withLock { $0.roots.removeAll { $0.root === root } } }
+
+    /// Makes a node and those below it known that a drive has opened.
+    public func adopt(_ node: Node) throws(BlockError) { try adopt(node, nil, isOwned: false) }
+    /// Forgets such a node; its user closes it.
+    public func release(_ node: Node) { changing.withLock { _ in forget(node) } }
+    /// A node by its own name, or that of its drive.
+    public func node(_ name: String) -> Node? { do throws(BlockError) { return try find(name) } catch { return nil } }
+    /// All nodes with something to write.
+    public func flushAll() -> [BlockError] {
+        var failures: [BlockError] = []
+        for node in allNodes where node.isWritable { do throws(BlockError) { try node.flush() } catch { failures.append(error) } }
+        return failures
+    }
+    /// What `query-block` and `query-named-block-nodes` say of a node.
+    public func describe(_ node: Node) throws(MonitorError) -> JSONValue {
+        try BlockService.reporting { () throws(BlockError) in try NodeDescription.json(node, bitmaps: bitmapDescriptions(of: node), flat: false) }
+    }
+    /// The type of that.
+    public static var nodeDescription: ValueType { NodeDescription.type }
+
     // MARK: Finding
 
     package func entry(_ name: String) -> NodeEntry? { state.withLock { $0.nodes[name] } }
 
     /// A node by its name. - Throws: `invalid` if there is none.
     func find(_ name: String) throws(BlockError) -> Node {
-        guard let node = entry(name)?.node else { throw .invalid("Cannot find device='\(name)' nor node-name='\(name)'") }
+        guard let node = entry(name)?.node ?? state.withLock({ $0.roots.first { $0.name == name }?.root })?.node else { throw .invalid("Cannot find device='\(name)' nor node-name='\(name)'") }
         return node
     }
     /// The node that `device` or `node-name` means.
@@ -83,7 +116,7 @@ public final class BlockService: Sendable {
 
     /// Runs `body` while no export has a request in flight. With `changing` held; not to be nested.
     func quiesced<Result>(_ body: () throws(BlockError) -> Result) throws(BlockError) -> Result {
-        let roots = state.withLock { $0.exports.map(\.export.root) }
+        let roots = state.withLock { $0.exports.map(\.export.root) + $0.roots.map(\.root) }
         for root in roots { root.enter() }
         defer { for root in roots { root.leave() } }
         return try body()
@@ -91,7 +124,7 @@ public final class BlockService: Sendable {
 
     /// Who stands on `old` stands on `new` from now on, but for `new` itself. While quiesced.
     func exchange(_ old: Node, for new: Node) {
-        for root in state.withLock({ $0.exports.map(\.export.root) }) where root.held === old {
+        for root in state.withLock({ $0.exports.map(\.export.root) + $0.roots.map(\.root) }) where root.held === old {
             new.retain()
             try? root.replace(new).close()
         }

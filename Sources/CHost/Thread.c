@@ -1,6 +1,8 @@
 // Thread-local slots that signal handlers may read (initial-exec: no lazy allocation), and thread creation.
 #include "include/CHost.h"
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static __thread void *slots[8] __attribute__((tls_model("initial-exec")));
 
@@ -18,3 +20,5 @@ int apus_thread_start(void *(*function)(void *), void *argument, size_t stack) {
     pthread_attr_destroy(&attributes);
     return error;
 }
+
+int apus_thread_number(void) { return (int)syscall(SYS_gettid); }

@@ -137,7 +137,10 @@ public final class Multiplexer: Sendable {
         return bytes.count
     }
 
-    private final class Port: CharacterStream {
+    /// As `info chardev` shows it.
+    public var description: String { stream.description }
+
+    private final class Port: FocusedStream {
         private let owner: Multiplexer
         private let number: Int
 
@@ -147,6 +150,7 @@ public final class Multiplexer: Sendable {
         }
 
         var description: String { owner.stream.description }
+        var hasFocus: Bool { owner.state.withLock { $0.focus == number } }
         func send(_ bytes: ArraySlice<UInt8>) -> Int { owner.send(bytes) }
         func attach(_ handlers: CharacterHandlers?) {
             owner.state.withLock { $0.handlers[number] = handlers }

@@ -13,7 +13,7 @@ public final class NullStream: CharacterStream {
 }
 
 /// Keeps the last bytes that were sent, for `ringbuf-read`.
-public final class RingStream: CharacterStream {
+public final class RingStream: RingBuffer {
     private struct Ring: Sendable {
         var bytes: [UInt8] = []
         var handlers: CharacterHandlers?

@@ -32,7 +32,7 @@ public struct SocketSettings: Sendable {
     }
 }
 
-public final class SocketStream: CharacterStream, @unchecked Sendable {
+public final class SocketStream: PlacedStream, @unchecked Sendable {
     private struct State: Sendable {
         var inner: DescriptorStream?
         var handlers: CharacterHandlers?
@@ -76,6 +76,9 @@ public final class SocketStream: CharacterStream, @unchecked Sendable {
         if listener >= 0 { close(listener) }
         if settings.isServer, case .unix(let path) = settings.place { unlink(path) }
     }
+
+    /// At the end of the process.
+    public func removePath() { if settings.isServer, case .unix(let path) = settings.place { unlink(path) } }
 
     private static func name(_ settings: SocketSettings) -> String {
         let suffix = settings.isServer ? ",server=on" : ""

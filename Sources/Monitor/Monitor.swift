@@ -64,6 +64,22 @@ public final class Monitor: Sendable {
         return try executing.withLock { (_) throws(MonitorError) in try command.handler(Arguments(arguments)) }
     }
 
+    /// The same from inside a command: no other one runs.
+    public func executeInside(_ name: String, _ arguments: JSONValue = .object([])) throws(MonitorError) -> JSONValue {
+        guard let command = state.withLock({ $0.commands[name] }) else { throw MonitorError("The command \(name) has not been found", .commandNotFound) }
+        try command.check(arguments)
+        return try command.handler(Arguments(arguments))
+    }
+
+    /// Runs `body` while no command runs.
+    public func alone<Result>(_ body: () -> Result) -> Result { executing.withLock { _ in body() } }
+
+    /// Names of all events, sorted.
+    public var eventNames: [String] { Set(state.withLock { $0.events.map(\.name) }).sorted() }
+
+    /// Before the process ends: waits, not for long, until the clients have been told everything.
+    public func settle() { for session in state.withLock({ Array($0.sessions.values) }) { _ = session.settle(seconds: 2) } }
+
     // MARK: Events
 
     /// Tells all clients that have finished negotiating.

@@ -20,6 +20,8 @@ public final class MonitorSession: Sendable {
     private struct Queue {
         var messages: [[UInt8]] = []
         var bytes = 0
+        /// Commands under way whose answers are to come, and messages on their way out.
+        var unsettled = 0
         var isOver = false
         var isEmptied = false
     }
@@ -52,7 +54,10 @@ public final class MonitorSession: Sendable {
             if count == 0 { break }
             for piece in input.take(buffer[..<count]) {
                 switch piece {
-                case .value(let text): send(answer(text))
+                case .value(let text):
+                    queue.change { $0.unsettled += 1 }
+                    send(answer(text))
+                    queue.change { $0.unsettled -= 1 }
                 case .broken(let text): send(MonitorSession.failure(MonitorError(text), nil))
                 }
             }
@@ -65,6 +70,9 @@ public final class MonitorSession: Sendable {
 
     /// An event.
     func tell(_ event: JSONValue) { if isReady.withLock({ $0 }) { send(event) } }
+
+    /// Waits until all is said. - Returns: whether that was before `seconds` had passed.
+    func settle(seconds: Double) -> Bool { queue.wait(seconds: seconds) { $0.isOver || $0.unsettled == 0 && $0.messages.isEmpty ? true : nil } ?? false }
 
     // MARK: Commands
 
@@ -115,10 +123,11 @@ public final class MonitorSession: Sendable {
         while true {
             let next = queue.wait { queue -> [[UInt8]]? in
                 if queue.messages.isEmpty { return queue.isOver ? [] : nil }
-                defer { queue.messages = []; queue.bytes = 0 }
+                defer { queue.messages = []; queue.bytes = 0; queue.unsettled += 1 }
                 return queue.messages
             } ?? []
             if next.isEmpty { return }
+            defer { queue.change { $0.unsettled -= 1 } }
             for message in next {
                 do throws(SocketError) { try stream.send(message) } catch {
                     queue.change { $0.isOver = true }

@@ -1,13 +1,16 @@
 // Puts a machine together from its configuration.
 
 import Block
+import BlockMonitor
 import Char
 import Core
 import Devices
 import Glibc
 import Host
 import MachineDebugger
+import MachineMonitor
 import Machines
+import Monitor
 import RISCV
 import Translated
 import Translation
@@ -31,7 +34,7 @@ struct MachineAssembler {
         guard configuration.machine == "virt" else { throw ConfigurationError("-machine: '\(configuration.machine)' is not supported, expected virt (-machine help)") }
         guard let loop = EventLoop(name: "main") else { throw ConfigurationError("the host has no descriptors or threads left") }
         let late = Late()
-        let parts = BoardParts(loop: loop, requests: MachineRequests { request in late.machine.withLock { $0 }?.take(request) })
+        let parts = BoardParts(loop: loop, requests: MachineRequests { request in late.machine.withLock { $0 }?.control.take(request) })
         let guest: RISCVMachineGuest
         do throws(CPUModelError) { guest = try RISCVMachineGuest(parsing: configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"), xlen: xlen) } catch {
             throw ConfigurationError("-cpu: \(error.description)")
@@ -42,12 +45,16 @@ struct MachineAssembler {
         let engine = try makeEngine(configuration.engine, debugging?.instrument(guest) ?? guest, engineOptions)
         let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
 
-        let graph = BlockGraph(blockDrivers)
-        var streams = StreamMaker(loop: loop, actions: MultiplexerActions(quit: { late.machine.withLock { $0 }?.end(0) }))
+        let graph = BlockGraph(blockDrivers), monitor = Monitor()
+        let blocks = BlockService(graph, monitor)
+        try addNodes(graph, blocks)
+        let characters = CharacterTable()
+        var streams = StreamMaker(loop: loop, actions: MultiplexerActions(quit: { late.machine.withLock { $0 }?.control.shutDown(.hostUI) }), table: characters)
         for (id, settings) in configuration.characters { try streams.add(id, settings) }
         var options = BoardOptions(processors: configuration.processors, memory: configuration.memory)
         options.serials = try serials(&streams)
         options.flashes = try flashes(graph)
+        options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
         let harts = Locked<[Hart]>([])
         let board = try Virt(parts, options, harts: guest.description, wires: (0 ..< configuration.processors).map { wires(of: $0, harts) })
         for number in 0 ..< configuration.processors {
@@ -55,15 +62,31 @@ struct MachineAssembler {
             let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase) { processor.requestInterrupt() }
             harts.withLock { $0.append(hart) }
         }
-        let drives = try openDrives(graph)
-        try plugDevices(board, parts, drives, streams)
+        try openDrives(graph, blocks)
+        let table = streams.table, memory = configuration.memory, count = configuration.processors
+        let devices = DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
+            try board.plug(name, function, host: host)
+        }, makeContext: { host in
+            DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { _ in [] }, characters: { table.use($0) },
+                          nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
+        })
+        for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
+        try plugDevices(devices)
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
-        let machine = RunningMachine(board: board, parts: parts, processors: processors, nodes: Array(drives.values),
-                                     reboots: configuration.reboots, pidFile: configuration.pidFile)
+        let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, monitor: monitor, characters: characters, configuration: configuration)
         late.machine.withLock { $0 = machine }
-        machine.startsStopped = configuration.startsStopped
         if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
+        let maker = streams
+        var watched = MachineMonitor.Machine(
+            name: configuration.name, uuid: configuration.control.uuid, type: configuration.machine, target: guest.name, cpuType: "\(configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"))-riscv-cpu",
+            cpuModels: CPUModel.models(xlen).map(\.name), control: machine.control, parts: parts, processors: processors, guest: guest, pci: board.pci,
+            ramName: board.ram.name, ramSize: configuration.memory, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
+            var maker = maker
+            try maker.add(id, KeyValues(pairs: settings))
+        }
+        watched.loaded = board.contents
+        try startMonitors(MachineMonitor(watched, monitor, blocks), &streams)
         return machine
     }
 
@@ -99,64 +122,36 @@ struct MachineAssembler {
 
     private func open(_ drive: DriveOption, _ graph: BlockGraph) throws(ConfigurationError) -> Node {
         let file = drive.file ?? ""
-        do throws(BlockError) { return try graph.open(file, format: drive.format, drive.isReadOnly ? .readOnly : .readWrite) } catch {
+        do throws(BlockError) {
+            if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, graph) }
+            return try graph.open(file, format: drive.format, drive.isReadOnly ? .readOnly : .readWrite)
+        } catch {
             throw ConfigurationError("-drive: '\(file)': \(error)")
         }
     }
 
-    /// All disks but flash, by name.
-    private func openDrives(_ graph: BlockGraph) throws(ConfigurationError) -> [String: Node] {
-        var drives: [String: Node] = [:]
+    /// All disks but flash; monitors and devices know them by name.
+    private func openDrives(_ graph: BlockGraph, _ blocks: BlockService) throws(ConfigurationError) {
+        var names: Set<String> = []
         for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" {
             let id = name(of: drive, index)
-            guard drives[id] == nil else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
-            drives[id] = try open(drive, graph)
+            guard names.insert(id).inserted else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
+            let node = try open(drive, graph)
+            do throws(BlockError) { try blocks.adopt(node) } catch { throw ConfigurationError("-drive: '\(id)': \(error)") }
+            blocks.attach(id, Root(node))
         }
-        return drives
     }
 
     private func name(of drive: DriveOption, _ index: Int) -> String { drive.id ?? "\(drive.interface)\(index)" }
 
     // MARK: devices
 
-    private func plugDevices(_ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker) throws(ConfigurationError) {
+    private func plugDevices(_ devices: DeviceTable) throws(ConfigurationError) {
         // As in QEMU, a disk that says nothing else becomes a virtio disk in a slot of memory-mapped registers.
         for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
-            try plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], board, parts, drives, streams, ChildBuses())
+            try devices.plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], isHot: false)
         }
-        let children = ChildBuses()
-        for device in configuration.devices { try plug(device, board, parts, drives, streams, children) }
-    }
-
-    private func plug(_ given: [(name: String, value: String)], _ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker,
-                      _ children: ChildBuses) throws(ConfigurationError) {
-        guard let driver = given.first(where: { $0.name == "driver" })?.value else { throw ConfigurationError("-device: no driver is given") }
-        guard let device = DeviceCatalogue.find(driver) else { throw ConfigurationError("-device: '\(driver)' is not a device that is supported (-device help)") }
-        var rest = given.filter { $0.name != "driver" }
-        func take(_ name: String) -> String? {
-            defer { rest.removeAll { $0.name == name } }
-            return rest.last { $0.name == name }?.value
-        }
-        let id = take("id") ?? "\(driver)-\(board.deviceCount)", bus = take("bus")
-        let properties = try Properties(driver, device.model.properties, rest)
-        let host = parts.host()
-        var context = DeviceContext(host: host, memorySize: configuration.memory, processors: configuration.processors, node: { drives[$0] },
-                                    network: { _ in [] }, characters: { streams.find($0) }, nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
-        switch device.maker {
-        case .pci(let make):
-            context.isBehindPort = bus != nil && bus != "pcie.0"
-            let function = try make(properties, context)
-            children.add(of: function, id: id, driver: driver)
-            try board.pci.plug(id, function, host: host, bus: bus, address: properties.text("addr"),
-                               isMultifunction: properties.flag("multifunction"))
-            board.deviceCount += 1
-        case .virtio(let make):
-            let function = try make(properties, context)
-            children.add(of: function, id: id, driver: driver)
-            try board.plug(id, function, host: host)
-        case .child(let attach): try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
-        case .consolePort: throw ConfigurationError("-device: '\(driver)' is not supported on the command line")
-        }
+        for device in configuration.devices { try devices.plug(device, isHot: false) }
     }
 
     // MARK: files

@@ -5,7 +5,7 @@ import Core
 /// Reads a command line into a `Configuration`.
 struct CommandLineReader {
     private var words: ArraySlice<String>
-    private(set) var configuration = Configuration()
+    var configuration = Configuration()
     /// Something to print instead of running a machine.
     enum Question { case machines, processors, devices, device(String), version, options }
     private(set) var question: Question?
@@ -14,10 +14,10 @@ struct CommandLineReader {
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "monitor", "qmp", "qmp-pretty", "mon", "netdev", "vnc", "vga", "blockdev", "object", "global", "rtc", "fw_cfg", "readconfig",
-        "daemonize", "d", "D", "action", "watchdog-action", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
-        "incoming", "snapshot", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
-        "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "no-shutdown", "uuid", "run-with", "compat",
+        "netdev", "vnc", "vga", "fw_cfg",
+        "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
+        "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
+        "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
 
     mutating func read() throws(ConfigurationError) {
@@ -31,12 +31,16 @@ struct CommandLineReader {
         }
     }
 
-    private mutating func argument(_ option: String) throws(ConfigurationError) -> String {
+    mutating func argument(_ option: String) throws(ConfigurationError) -> String {
         guard let value = words.popFirst() else { throw ConfigurationError("-\(option): requires an argument") }
         return value
     }
 
+    /// Options that come as if they stood next on the command line.
+    mutating func prepend(_ more: [String]) { words = (more + words)[...] }
+
     private mutating func take(_ option: String) throws(ConfigurationError) {
+        if try takeMonitorOption(option) { return }
         switch option {
         case "h", "help": question = .options
         case "version": question = .version
@@ -67,8 +71,6 @@ struct CommandLineReader {
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false
-        case "name": configuration.name = try argument(option)
-        case "S": configuration.startsStopped = true
         case "s": configuration.debugger = "tcp::1234"
         case "gdb": configuration.debugger = try argument(option)
         case "pidfile": configuration.pidFile = try argument(option)

@@ -40,6 +40,6 @@ struct Configuration {
     var name: String?
     /// `-gdb`: where a debugger connects.
     var debugger: String?
-    /// `-S`
-    var startsStopped = false
+    /// How it is run and watched.
+    var control = MonitorOptions()
 }

@@ -3,6 +3,7 @@
 import Core
 import Debugger
 import MachineDebugger
+import MachineMonitor
 import RISCV
 import Translation
 
@@ -11,8 +12,8 @@ extension RunningMachine {
     func listen(_ text: String, _ tools: MachineDebugTools, _ guest: RISCVMachineGuest, _ stepper: any SingleStepper,
                 _ streams: inout StreamMaker) throws(ConfigurationError) {
         let place = try Self.place(text, &streams)
-        let controls = MachineControls(quit: { [weak self] in self?.end(0) },
-                                       reset: { [weak self] in self?.take(.reset) }, monitor: { _ in nil })
+        let controls = MachineControls(quit: { [control] in control.shutDown(.hostSignal) },
+                                       reset: { [control] in control.take(.reset) }, monitor: { _ in nil })
         debugger = (MachineDebugger(processors: processors, guest: guest, memory: parts.memory, clock: parts.clock, tools: tools,
                                     stepper: stepper, controls: controls), place)
     }

@@ -6,6 +6,8 @@ import Core
 struct KeyValues {
     private(set) var pairs: [(name: String, value: String)] = []
 
+    init(pairs: [(name: String, value: String)]) { self.pairs = pairs }
+
     /// - Parameter implied: the key that a first part without `=` stands for.
     init(_ text: String, implied: String? = nil) {
         var parts: [String] = [], current = "", characters = Array(text)[...]

@@ -1,88 +1,70 @@
-// A machine that runs: its harts, board and disks, and what happens when the guest asks for a reset or for its end.
+// A machine that runs: what is kept while it does, and what is put in order when it ends.
 
 import Block
+import BlockMonitor
 import Char
 import Core
 import Devices
 import Glibc
 import Host
 import MachineDebugger
+import MachineMonitor
 import Machines
-import RISCV
+import Monitor
 import Translated
-import Translation
 
 final class RunningMachine: @unchecked Sendable {
     let board: Virt
+    let control: RunControl
     let parts: BoardParts
     let processors: ProcessorSet
-    private let nodes: [Node]
-    private let reboots: Bool
-    private let pidFile: String?
-    private let isEnding = Locked(false)
-    // Set before it runs.
-    var startsStopped = false
+    /// Set before it runs.
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
+    private let blocks: BlockService
+    private let monitor: Monitor
+    private let characters: CharacterTable
+    private let startsPaused: Bool
+    private let pidFile: String?
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, nodes: [Node], reboots: Bool, pidFile: String?) {
+    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
         self.board = board
         self.parts = parts
         self.processors = processors
-        self.nodes = nodes
-        self.reboots = reboots
-        self.pidFile = pidFile
+        self.blocks = blocks
+        self.monitor = monitor
+        self.characters = characters
+        startsPaused = configuration.control.startsPaused
+        pidFile = configuration.pidFile
+        var policy = configuration.control.policy
+        if !configuration.reboots { policy.reboot = .shutdown }
+        let ending = Locked<(@Sendable (Int32) -> Void)?>(nil)
+        control = RunControl(.init(loop: parts.loop, clock: parts.clock, processors: processors, start: board.resetVector, resetDevices: {
+            parts.resetDevices()
+            board.reset()
+            board.reload()
+        }, flush: { for error in blocks.flushAll() { complain("apus system: \(error)") } }, end: { code in ending.withLock { $0 }?(code) }), policy: policy)
+        ending.withLock { $0 = { [weak self] code in self?.end(code) } }
     }
 
     /// Runs until the guest or a person ends it; does not return.
-    func run() throws(ConfigurationError) -> Never {
-        processors.reset()
-        for number in 0 ..< processors.count { processors[number].vcpu.pc = board.resetVector }
-        if !startsStopped { parts.clock.start() }
-        guard processors.start(paused: startsStopped) else { throw ConfigurationError("-smp: the host has no threads left for \(processors.count) processors") }
+    func run(ready: (@Sendable () -> Void)?) throws(ConfigurationError) -> Never {
+        try control.start(paused: startsPaused)
         if let debugger, !DebuggerService.start(debugger.machine, at: debugger.place) { throw ConfigurationError("-gdb: the host has no threads left") }
+        Daemon.onSignal { [control] in control.shutDown(.hostSignal) }
+        ready?()
         while true { pause() }
     }
 
-    /// A device's wish; from any thread.
-    func take(_ request: MachineRequest) {
-        switch request {
-        case .powerOff(let status): end(status ?? 0)
-        case .reset, .watchdog:
-            if reboots { parts.loop.submit { [self] in reset() } } else { end(0) }
-        case .panicked: break
-        }
-    }
-
-    func reset() {
-        let wasPaused = processors.isPaused
-        processors.pause()
-        parts.resetDevices()
-        board.reset()
-        board.reload()
-        processors.reset()
-        let start = board.resetVector
-        for number in 0 ..< processors.count { processors[number].perform { $0.pc = start } }
-        if !wasPaused { processors.resume() }
-    }
-
-    /// Ends the process: disks are flushed and closed first.
-    func end(_ status: Int32) {
-        guard isEnding.withLock({ isEnding in
-            defer { isEnding = true }
-            return !isEnding
-        }) else { return }
-        // The vCPU that asked goes on until it is stopped: by another thread than its own.
-        parts.loop.submit { [self] in
-            processors.stop()
-            for node in nodes {
-                do throws(BlockError) {
-                    try node.flush()
-                    try node.close()
-                } catch { complain("apus system: \(error)") }
-            }
-            if let pidFile { unlink(pidFile) }
-            Terminal.restore()
-            exit(status)
-        }
+    /// Ends the process: disks are flushed and closed, monitors told.
+    private func end(_ status: Int32) {
+        processors.stop()
+        for error in blocks.flushAll() { complain("apus system: \(error)") }
+        blocks.shutDown()
+        blocks.closeDrives()
+        monitor.settle()
+        characters.removeSockets()
+        if let pidFile { unlink(pidFile) }
+        Terminal.restore()
+        exit(status)
     }
 }

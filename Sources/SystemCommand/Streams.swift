@@ -3,20 +3,22 @@
 import Char
 import Core
 import Glibc
+import MachineMonitor
 
 /// The character back ends of a machine.
 struct StreamMaker {
     let loop: EventLoop
     let actions: MultiplexerActions
-    private var named: [String: any CharacterStream] = [:]
-    private var console: Multiplexer?
+    let table: CharacterTable
+    private(set) var console: Multiplexer?
 
-    init(loop: EventLoop, actions: MultiplexerActions) {
+    init(loop: EventLoop, actions: MultiplexerActions, table: CharacterTable) {
+        self.table = table
         self.loop = loop
         self.actions = actions
     }
 
-    func find(_ id: String) -> (any CharacterStream)? { named[id] }
+    func find(_ id: String) -> (any CharacterStream)? { table.use(id) }
 
     /// One `-chardev`.
     mutating func add(_ id: String, _ settings: KeyValues) throws(ConfigurationError) {
@@ -42,8 +44,8 @@ struct StreamMaker {
         default: throw ConfigurationError("-chardev \(id): back end '\(backend)' is not supported, expected stdio, null, file, socket or ringbuf")
         }
         try values.finish("-chardev \(id)")
-        if isShared { stream = Multiplexer(stream, actions: actions).addPort() }
-        named[id] = stream
+        if isShared { stream = SharedStream(Multiplexer(stream, actions: actions)) }
+        table.add(id, stream)
     }
 
     /// One `-serial`; nil: none.
@@ -56,7 +58,7 @@ struct StreamMaker {
         case "mon" where parts.count > 1 && parts[1] == "stdio": return sharedConsole()
         case "file" where parts.count > 1: return try file(parts[1], appends: false)
         case "chardev" where parts.count > 1:
-            guard let stream = named[parts[1]] else { throw ConfigurationError("-serial: there is no chardev '\(parts[1])'") }
+            guard let stream = table.use(parts[1]) else { throw ConfigurationError("-serial: there is no chardev '\(parts[1])'") }
             return stream
         case "unix" where parts.count > 1:
             let values = KeyValues(parts[1], implied: "path")

@@ -24,10 +24,14 @@ public enum SystemCommand {
             return 0
         }
         do throws(ConfigurationError) {
+            let configuration = reader.configuration
+            if configuration.control.isDaemon, configuration.isNographic { throw ConfigurationError("-nographic cannot be used with -daemonize") }
+            let ready = configuration.control.isDaemon ? try Daemon.enter() : nil
+            Daemon.holdSignals()
             let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine,
                                                makeStepper: makeStepper).assemble()
             if let path = reader.configuration.dumpsDeviceTree { return try dump(machine.board.deviceTreeBlob, path) }
-            try machine.run()
+            try machine.run(ready: ready)
         } catch {
             complain("\(name): \(error)")
             return 1
@@ -78,7 +82,9 @@ public enum SystemCommand {
       -serial stdio|mon:stdio|null|none|file:|unix:|tcp:|chardev:ID
       -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
       -s  -gdb tcp:[HOST]:PORT|unix:PATH|chardev:ID|stdio   a place for gdb ('target remote :1234')
-      -S                          stand still until a debugger lets the machine go
+      -qmp DEVICE  -qmp-pretty DEVICE  -monitor DEVICE  -mon chardev=ID[,mode=control|readline][,pretty=on]
+      -S  -no-shutdown  -action reboot=…,shutdown=…,panic=…,watchdog=…  -snapshot  -daemonize
+      -blockdev NODE  -object OBJECT  -global DRIVER.PROPERTY=VALUE  -readconfig FILE  -rtc base=…  -uuid UUID
       -no-reboot  -nodefaults  -name TEXT  -pidfile FILE  -L FOLDER  -version\n
     """
 }

@@ -16,6 +16,7 @@ private let floors: [[String]] = [
     ["Translation", "BlockMonitor"],
     ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated", "StorageTool"],
     ["Machines"],
+    ["MachineMonitor"],
     ["UserMode", "SystemCommand"],
     ["Registry"],
     ["apus"],

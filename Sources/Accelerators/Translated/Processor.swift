@@ -39,6 +39,7 @@ public final class Processor: @unchecked Sendable {
     private var isParked = false
     private var isGone = false
     private var thread: pthread_t?
+    private var number: Int32 = 0
 
     private enum Activity {
         static let elsewhere: Int32 = 0, running: Int32 = 1, sleeping: Int32 = 2
@@ -181,6 +182,13 @@ public final class Processor: @unchecked Sendable {
         return true
     }
 
+    /// The host's number of its thread; 0 before `start`.
+    public var threadNumber: Int32 {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return number
+    }
+
     // MARK: the thread
 
     private func live() {
@@ -191,6 +199,7 @@ public final class Processor: @unchecked Sendable {
         apus_thread_set(1, vcpu.state)
         pthread_mutex_lock(lock)
         thread = pthread_self()
+        number = apus_thread_number()
         pthread_cond_broadcast(condition)
         pthread_mutex_unlock(lock)
         while attend() { runOnce() }

@@ -127,6 +127,8 @@ void apus_thread_set(int slot, void *value);
 
 /// Starts a detached host thread with a stack of the given size. 0, or an errno.
 int apus_thread_start(void *(*function)(void *), void *argument, size_t stack);
+// The kernel's number of the calling thread.
+int apus_thread_number(void);
 
 // MARK: Waiting for descriptors (Events.c)
 

@@ -38,3 +38,18 @@ public protocol CharacterStream: AnyObject, Sendable {
     /// As `query-chardev` and `info chardev` show it.
     var description: String { get }
 }
+
+/// A stream that several front ends share, one of which has the focus.
+public protocol FocusedStream: CharacterStream { var hasFocus: Bool { get } }
+
+/// A stream that keeps what was sent for monitors.
+public protocol RingBuffer: CharacterStream {
+    func take(_ count: Int) -> [UInt8]
+    func put(_ bytes: [UInt8])
+}
+
+/// A stream that is offered at a path, which goes with it.
+public protocol PlacedStream: CharacterStream { func removePath() }
+
+/// A stream of which each front end gets a port of its own.
+public protocol PortedStream: CharacterStream { func newPort() -> any CharacterStream }

@@ -22,7 +22,8 @@ public struct DiskStatistics: Sendable, Equatable {
 /// A disk. All methods may be called from any thread and may block.
 public final class BlockDevice: Sendable {
     public static let sectorBytes: UInt64 = 512
-    public let node: Node
+    /// Where the disk's node is: jobs and snapshots put another one there.
+    public let root: Root
     public let isReadOnly: Bool
     private let counts = Locked(DiskStatistics())
     private let bytes: Locked<UInt64>
@@ -30,11 +31,13 @@ public final class BlockDevice: Sendable {
 
     /// - Throws: the length cannot be had, or a writable disk was asked for and the node is not.
     public init(_ node: Node, isReadOnly: Bool) throws(ConfigurationError) {
-        self.node = node
+        root = Root(node)
         self.isReadOnly = isReadOnly
         guard isReadOnly || node.isWritable else { throw ConfigurationError("Block node is read-only: '\(node.filename)'") }
         do throws(BlockError) { bytes = Locked(try node.length()) } catch { throw ConfigurationError(error.description) }
     }
+
+    public var node: Node { root.node }
 
     /// Bytes.
     public var size: UInt64 { bytes.withLock { $0 } }
@@ -65,7 +68,7 @@ public final class BlockDevice: Sendable {
         guard pieces.count > 0 else { return .done }
         pieces.willWrite()
         defer { pieces.willWrite() }
-        return run { () throws(BlockError) in try node.read(offset, scattered: Self.buffers(pieces)) } count: { statistics in
+        return run { (node) throws(BlockError) in try node.read(offset, scattered: Self.buffers(pieces)) } count: { statistics in
             statistics.reads += 1
             statistics.readBytes += UInt64(pieces.count)
         }
@@ -76,7 +79,7 @@ public final class BlockDevice: Sendable {
         guard !isReadOnly else { return .failed(.readOnly) }
         guard contains(offset, UInt64(pieces.count)) else { return .failed(.invalid) }
         guard pieces.count > 0 else { return .done }
-        return run { () throws(BlockError) in
+        return run { (node) throws(BlockError) in
             try node.write(offset, scattered: Self.buffers(pieces))
             if !isWriteCacheEnabled { try node.flush() }
         } count: { statistics in
@@ -88,7 +91,7 @@ public final class BlockDevice: Sendable {
     public func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) -> DiskResult {
         guard !isReadOnly else { return .failed(.readOnly) }
         guard contains(offset, count) else { return .failed(.invalid) }
-        return run { () throws(BlockError) in
+        return run { (node) throws(BlockError) in
             try node.writeZeroes(offset, count, unmap: unmap)
             if !isWriteCacheEnabled { try node.flush() }
         } count: { $0.writes += 1 }
@@ -97,7 +100,7 @@ public final class BlockDevice: Sendable {
     public func discard(_ offset: UInt64, _ count: UInt64) -> DiskResult {
         guard !isReadOnly else { return .failed(.readOnly) }
         guard contains(offset, count) else { return .failed(.invalid) }
-        return run { () throws(BlockError) in try node.discard(offset, count) } count: { _ in }
+        return run { (node) throws(BlockError) in try node.discard(offset, count) } count: { _ in }
     }
 
     /// `count` bytes, at most 64 MiB, to be looked at; nil: they cannot be read.
@@ -111,7 +114,7 @@ public final class BlockDevice: Sendable {
         guard !isReadOnly else { return .failed(.readOnly) }
         let step = max(1, min(count, (1 << 20) / max(1, block.count)))
         guard contains(offset, UInt64(count) &* UInt64(block.count)) else { return .failed(.invalid) }
-        return run { () throws(BlockError) in
+        return run { (node) throws(BlockError) in
             let chunk = [[UInt8]](repeating: block, count: step).flatMap(\.self)
             var done = 0
             while done < count {
@@ -123,11 +126,11 @@ public final class BlockDevice: Sendable {
         } count: { $0.writes += 1 }
     }
 
-    public func flush() -> DiskResult { run { () throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
+    public func flush() -> DiskResult { run { (node) throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
 
-    private func run(_ body: () throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
+    private func run(_ body: (Node) throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
         do throws(BlockError) {
-            try body()
+            try root.use(body)
             counts.withLock { count(&$0) }
             return .done
         } catch {
@@ -136,3 +139,6 @@ public final class BlockDevice: Sendable {
         }
     }
 }
+
+/// A device with disks, which a monitor shows and whose nodes it exchanges.
+public protocol DiskOwner { var disks: [BlockDevice] { get } }

@@ -27,6 +27,8 @@ public final class VirtQueue {
     /// Chains of earlier lives of the queue are not completed.
     private(set) var epoch: UInt32 = 0
     private var inFlight = 0
+    /// The device has switched notifications off.
+    private var isQuiet = false
 
     init(_ core: VirtioCore, index: Int, maximumSize: UInt16) {
         self.core = core
@@ -38,6 +40,7 @@ public final class VirtQueue {
     func reset() {
         size = maximumSize
         isEnabled = false
+        isQuiet = false
         (descriptorArea, driverArea, deviceArea) = (0, 0, 0)
         vector = 0xffff
         ring = nil
@@ -74,9 +77,17 @@ public final class VirtQueue {
     /// The next chain that the driver has made available; nil: there is none.
     public func next() -> VirtChain? {
         with(nil) { (ring) throws(VirtQueueError) in
-            let chain = switch ring {
-            case .split(let ring): try ring.next(core.memory, &split, epoch)
-            case .packed(let ring): try ring.next(core.memory, &packed, epoch)
+            func take() throws(VirtQueueError) -> VirtChain? {
+                switch ring {
+                case .split(let ring): try ring.next(core.memory, &split, epoch)
+                case .packed(let ring): try ring.next(core.memory, &packed, epoch)
+                }
+            }
+            var chain = try take()
+            if chain == nil, !isQuiet, case .split(let ring) = ring {
+                // With event indices the driver tells once for each place that is asked for; what came meanwhile is seen here.
+                ring.setNotification(true, split)
+                chain = try take()
             }
             guard let chain else { return nil }
             inFlight += 1
@@ -132,6 +143,7 @@ public final class VirtQueue {
 
     /// Whether the driver shall tell when it makes more available. After switching on, look once more.
     public func setNotification(_ isOn: Bool) {
+        isQuiet = !isOn
         with(()) { ring in
             switch ring {
             case .split(let ring): ring.setNotification(isOn, split)

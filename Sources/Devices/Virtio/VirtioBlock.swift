@@ -247,3 +247,5 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
         disk.isWriteCacheEnabled = isCached
     }
 }
+
+extension VirtioBlock: DiskOwner { public var disks: [BlockDevice] { [disk] } }

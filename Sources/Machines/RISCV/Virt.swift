@@ -140,17 +140,21 @@ public final class Virt: @unchecked Sendable {
     }
 
     /// Puts a virtio device into a free slot, the last ones first as QEMU does.
-    public func plug(_ name: String, _ function: any VirtioFunction, host: DeviceHost) throws(ConfigurationError) {
+    @discardableResult
+    public func plug(_ name: String, _ function: any VirtioFunction, host: DeviceHost) throws(ConfigurationError) -> DeviceSlot {
         guard let slot = (0 ..< Self.virtioSlots).last(where: { virtio[$0] == nil }) else {
             throw ConfigurationError("\(name): no slot for a virtio device is free (virt has \(Self.virtioSlots))")
         }
-        placeVirtio(slot, name, function, host)
         deviceCount += 1
+        return placeVirtio(slot, name, function, host)
     }
 
-    private func placeVirtio(_ slot: Int, _ name: String, _ function: (any VirtioFunction)?, _ host: DeviceHost) {
-        virtio[slot] = parts.place(name, VirtioMMIO(function, host: host, line: line(Source.virtio + slot)), host: host,
+    @discardableResult
+    private func placeVirtio(_ slot: Int, _ name: String, _ function: (any VirtioFunction)?, _ host: DeviceHost) -> DeviceSlot {
+        let placed = parts.place(name, VirtioMMIO(function, host: host, line: line(Source.virtio + slot)), host: host,
                                    at: Map.virtio.base + UInt64(slot) * Map.virtio.stride)
+        virtio[slot] = placed
+        return placed
     }
 
     /// Empty slots answer too.

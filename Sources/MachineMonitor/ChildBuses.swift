@@ -2,19 +2,28 @@
 
 import Core
 import Devices
+import Host
 
-/// Buses by name, in the order they came. Used while a machine is put together.
-final class ChildBuses {
-    private var buses: [(name: String, bus: any ChildBus)] = []
+/// Buses by name, in the order they came.
+final class ChildBuses: Sendable {
+    /// Invariant: a bus is touched under its device's lock, or before the machine runs.
+    private struct Named: @unchecked Sendable {
+        var name: String
+        var bus: any ChildBus
+    }
+    private let all = Locked<[Named]>([])
 
     /// Notes the buses of a device.
     func add(of device: AnyObject, id: String, driver: String) {
         let owner = device as? any ChildBusOwner ?? (device as? VirtioPCI)?.function as? any ChildBusOwner
-        for (number, bus) in (owner?.childBuses ?? []).enumerated() { buses.append(("\(id).\(number)", bus)) }
+        for (number, bus) in (owner?.childBuses ?? []).enumerated() {
+            all.withLock { $0.append(Named(name: "\(id).\(number)", bus: bus)) }
+        }
     }
 
     /// The bus called `name`; nil: the first of the kind.
     func find(_ name: String?, kind: String, for driver: String) throws(ConfigurationError) -> any ChildBus {
+        let buses = all.withLock { $0 }
         let fitting = buses.filter { $0.bus.kind == kind }
         guard let name else {
             guard let first = fitting.first else { throw ConfigurationError("\(driver): there is no bus of kind '\(kind)'") }

@@ -1,0 +1,153 @@
+// The devices that were asked for by `-device` and `device_add`: made, listed, and let go.
+
+import Block
+import BlockMonitor
+import Core
+import Devices
+import Host
+import Machines
+
+/// Invariant: the function is touched under its slot's lock only.
+struct GuardedFunction: @unchecked Sendable { let function: any VirtioFunction }
+
+/// The devices of a machine beside the board's own.
+public final class DeviceTable: Sendable {
+    struct Entry: Sendable {
+        /// `id`, or what the device is called without one.
+        var name: String
+        var hasIdentifier: Bool
+        var driver: String
+        var bus: String
+        var slot: DeviceSlot
+        var properties: Properties
+        var disks: [BlockDevice]
+        var virtio: GuardedFunction?
+        /// As QEMU's object tree has it.
+        var path: String
+        var isLeaving = false
+    }
+    public typealias MakeContext = @Sendable (DeviceHost) -> DeviceContext
+    public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
+    private struct State: Sendable {
+        var entries: [Entry] = []
+        var globals: [(driver: String, property: String, value: String)] = []
+        var count = 0
+        var gone: @Sendable (Entry) -> Void = { _ in }
+        var changed: @Sendable (Entry) -> Void = { _ in }
+    }
+    private let parts: BoardParts
+    private let pci: PCIHost
+    private let blocks: BlockService
+    private let plugVirtio: PlugVirtio
+    private let makeContext: MakeContext
+    private let state = Locked(State())
+    private let children = ChildBuses()
+
+    /// - Parameters:
+    ///   - plugVirtio: puts a virtio device into a slot of memory-mapped registers.
+    ///   - makeContext: the back ends as they are now.
+    public init(_ parts: BoardParts, pci: PCIHost, blocks: BlockService, plugVirtio: @escaping PlugVirtio, makeContext: @escaping MakeContext) {
+        self.parts = parts
+        self.pci = pci
+        self.blocks = blocks
+        self.plugVirtio = plugVirtio
+        self.makeContext = makeContext
+        pci.onRemoval { [weak self] slot in self?.left(slot) }
+    }
+
+    var entries: [Entry] { state.withLock { $0.entries } }
+    func find(_ name: String) -> Entry? { state.withLock { $0.entries.first { $0.name == name || $0.path == name } } }
+    func onRemoval(_ body: @escaping @Sendable (Entry) -> Void) { state.withLock { $0.gone = body } }
+    /// Told of each new device.
+    func onArrival(_ body: @escaping @Sendable (Entry) -> Void) { state.withLock { $0.changed = body } }
+
+    /// `-global DRIVER.PROPERTY=VALUE`: for all devices of that kind that are made from now on.
+    public func setGlobal(_ driver: String, _ property: String, _ value: String) throws(ConfigurationError) {
+        if let device = DeviceCatalogue.find(driver) { _ = try Properties(driver, device.model.properties, [(property, value)]) }
+        state.withLock { $0.globals.append((driver, property, value)) }
+    }
+
+    /// Makes a device and puts it in its place.
+    /// - Parameter isHot: the machine runs already.
+    public func plug(_ given: [(name: String, value: String)], isHot: Bool) throws(ConfigurationError) {
+        guard let driver = given.first(where: { $0.name == "driver" })?.value else { throw ConfigurationError("-device: no driver is given") }
+        guard let device = DeviceCatalogue.find(driver) else { throw ConfigurationError("-device: '\(driver)' is not a device that is supported (-device help)") }
+        var rest = given.filter { $0.name != "driver" }
+        func take(_ name: String) -> String? {
+            defer { rest.removeAll { $0.name == name } }
+            return rest.last { $0.name == name }?.value
+        }
+        let id = take("id"), bus = take("bus")
+        if let id, find(id) != nil { throw ConfigurationError("Duplicate device ID '\(id)'") }
+        let (globals, number) = state.withLock { state in
+            defer { state.count += 1 }
+            return (state.globals.filter { $0.driver == driver }, state.count)
+        }
+        let name = id ?? "\(driver)-\(number)"
+        let properties = try Properties(driver, device.model.properties, globals.map { ($0.property, $0.value) } + rest)
+        let host = parts.host()
+        var context = makeContext(host)
+        let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
+        switch device.maker {
+        case .pci(let make):
+            context.isBehindPort = bus != nil && bus != pci.root.name
+            let function = try make(properties, context)
+            children.add(of: function, id: name, driver: driver)
+            virtio = (function as? VirtioPCI)?.function
+            disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
+            try refuseShared(disks)
+            slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
+        case .virtio(let make):
+            if isHot { throw ConfigurationError("Bus 'virtio-mmio-bus' does not support hotplugging") }
+            let function = try make(properties, context)
+            children.add(of: function, id: name, driver: driver)
+            virtio = function
+            disks = (function as? any DiskOwner)?.disks ?? []
+            try refuseShared(disks)
+            slot = try plugVirtio(name, function, host)
+        case .child(let attach):
+            if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
+            try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
+            return
+        case .consolePort: throw ConfigurationError("-device: '\(driver)' is not supported on the command line")
+        }
+        let path = id.map { "/machine/peripheral/\($0)" } ?? "/machine/peripheral-anon/device[\(number)]"
+        for disk in disks {
+            disk.node.retain()
+            blocks.attach(path, disk.root)
+        }
+        let entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
+                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path)
+        state.withLock { state in
+            state.entries.append(entry)
+            return state.changed
+        }(entry)
+    }
+
+    /// Two devices that write to one disk would not know of each other.
+    private func refuseShared(_ disks: [BlockDevice]) throws(ConfigurationError) {
+        let used = entries.flatMap(\.disks)
+        for disk in disks where !disk.isReadOnly {
+            if used.contains(where: { $0.node === disk.node }) { throw ConfigurationError("Drive '\(disk.node.name)' is already in use by another block device") }
+        }
+    }
+
+    /// Asks the guest to let a device go.
+    func requestUnplug(_ entry: Entry) throws(ConfigurationError) {
+        guard pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
+        try pci.requestUnplug(entry.name)
+    }
+
+    private func left(_ slot: DeviceSlot) {
+        let (entry, gone) = state.withLock { state -> (Entry?, @Sendable (Entry) -> Void) in
+            guard let index = state.entries.firstIndex(where: { $0.slot === slot }) else { return (nil, state.gone) }
+            return (state.entries.remove(at: index), state.gone)
+        }
+        guard let entry else { return }
+        for disk in entry.disks {
+            blocks.detach(disk.root)
+            try? disk.node.close()
+        }
+        gone(entry)
+    }
+}

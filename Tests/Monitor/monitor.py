@@ -1,0 +1,375 @@
+"""The monitor of a machine, by the client that QEMU's own tests use (qemu.qmp). Prints one line for each failure and
+'N passed, N failed' at the end.   monitor.py APUS FIRMWARE KERNEL INITRD FOLDER [REFERENCE]"""
+import asyncio, json, os, re, signal, subprocess, sys, time
+from qemu.qmp import QMPClient, ExecuteError
+
+apus, firmware, kernel, initrd, folder = sys.argv[1:6]
+reference = sys.argv[6] if len(sys.argv) > 6 else None
+passed = failed = 0
+
+
+def check(what, good, detail=""):
+    global passed, failed
+    if good:
+        passed += 1
+    else:
+        failed += 1
+        print(f"FAILED  {what}: {detail}", flush=True)
+
+
+class Console:
+    """The guest's serial port on a socket."""
+    async def open(self, path):
+        self.reader, self.writer = await asyncio.open_unix_connection(path)
+        self.text = ""
+        return self
+
+    async def until(self, pattern, seconds=40):
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.text):
+            try:
+                data = await asyncio.wait_for(self.reader.read(65536), max(0.05, end - time.monotonic()))
+            except asyncio.TimeoutError:
+                raise TimeoutError(f"no {pattern!r} in {self.text[-300:]!r}")
+            if not data:
+                raise TimeoutError(f"the console has ended after {self.text[-300:]!r}")
+            self.text += data.decode(errors="replace")
+        found = re.search(pattern, self.text)
+        before, self.text = self.text[:found.start()], self.text[found.end():]
+        return before
+
+    async def run(self, command, seconds=20):
+        self.text = ""
+        self.writer.write(command.encode() + b"\n")
+        await self.writer.drain()
+        return await self.until("GUEST-DONE", seconds)
+
+
+class Machine:
+    number = 0
+
+    def __init__(self, *options, guest=True, memory="256M"):
+        Machine.number += 1
+        self.name = f"{folder}/m{Machine.number}"
+        words = [apus, "system", "-M", "virt", "-m", memory, "-display", "none", "-qmp", f"unix:{self.name}.qmp,server=on,wait=off"]
+        if guest:
+            words += ["-bios", firmware, "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet",
+                      "-serial", f"unix:{self.name}.tty,server=on,wait=off"]
+        self.log = open(self.name + ".log", "w+")
+        self.process = subprocess.Popen(words + list(options), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    async def __aenter__(self):
+        self.client = QMPClient("test")
+        self.seen = []
+        for _ in range(200):
+            if os.path.exists(self.name + ".qmp"):
+                break
+            if self.process.poll() is not None:
+                break
+            await asyncio.sleep(0.05)
+        try:
+            await self.client.connect(self.name + ".qmp")
+        except Exception as error:
+            self.log.seek(0)
+            raise RuntimeError(f"{error}: {self.log.read()}")
+        return self
+
+    async def __aexit__(self, *_):
+        if self.process.poll() is None:
+            try:
+                await asyncio.wait_for(self.client.execute("quit"), 5)
+                await asyncio.to_thread(self.process.wait, 10)
+            except Exception:
+                self.process.kill()
+                self.process.wait()
+        try:
+            await self.client.disconnect()
+        except Exception:
+            pass
+
+    async def console(self):
+        return await Console().open(self.name + ".tty")
+
+    async def do(self, name, **arguments):
+        return await self.client.execute(name, {key.replace("_", "-"): value for key, value in arguments.items()} or None)
+
+    async def human(self, line):
+        return await self.client.execute("human-monitor-command", {"command-line": line})
+
+    async def refuses(self, what, text, name, **arguments):
+        try:
+            answer = await self.do(name, **arguments)
+            check(what, False, f"{name} gave {answer}")
+        except ExecuteError as error:
+            check(what, text in str(error), str(error))
+
+    async def event(self, *names, seconds=20):
+        """The next event of these names; others are remembered."""
+        while True:
+            event = await asyncio.wait_for(self.client.events.get(), seconds)
+            self.seen.append(event)
+            if event["event"] in names:
+                return event
+
+
+async def test_states():
+    async with Machine("-S", "-name", "guest=one", "-uuid", "12345678-1234-1234-1234-123456789abc", guest=False) as machine:
+        check("prelaunch", await machine.do("query-status") == {"status": "prelaunch", "running": False}, await machine.do("query-status"))
+        check("name", await machine.do("query-name") == {"name": "one"})
+        check("uuid", (await machine.do("query-uuid"))["UUID"].startswith("12345678-"))
+        version = await machine.do("query-version")
+        check("version", version["qemu"] == {"major": 10, "minor": 0, "micro": 0} and version["package"] == "Apus", version)
+        await machine.do("cont")
+        check("RESUME", (await machine.event("RESUME"))["event"] == "RESUME")
+        await machine.do("stop")
+        await machine.event("STOP")
+        check("paused", (await machine.do("query-status"))["status"] == "paused")
+        await machine.do("system_reset")
+        event = await machine.event("RESET")
+        check("RESET", event["data"] == {"guest": False, "reason": "host-qmp-system-reset"}, event)
+        check("prelaunch after a reset", (await machine.do("query-status"))["status"] == "prelaunch")
+        await machine.do("system_powerdown")
+        await machine.event("POWERDOWN")
+        cpus = await machine.do("query-cpus-fast")
+        check("cpus", len(cpus) == 1 and cpus[0]["target"] == "riscv64" and os.path.exists(f"/proc/{machine.process.pid}/task/{cpus[0]['thread-id']}"), cpus)
+        for name, text in [("query-kvm", "enabled"), ("query-target", "riscv64"), ("query-machines", "virt"), ("query-memory-size-summary", "base-memory"),
+                           ("query-cpu-definitions", "rv64"), ("query-chardev", "compat_monitor0"), ("query-pci", "gpex-root"), ("query-block", "["),
+                           ("query-commands", "device_add")]:
+            check(name, text in json.dumps(await machine.do(name)), name)
+        await machine.refuses("hotpluggable cpus", "", "query-hotpluggable-cpus")
+        await machine.refuses("nmi", "NMI", "inject-nmi")
+        await machine.refuses("no balloon", "balloon", "query-balloon")
+        await machine.refuses("no such driver", "'nonsense' is not a valid device model name", "device_add", driver="nonsense")
+        await machine.refuses("no hot-plug on the root", "hot-plug", "device_add", driver="virtio-rng-pci", id="r")
+        await machine.refuses("no such device", "not found", "device_del", id="nothing")
+        await machine.do("chardev-add", id="ring", backend={"type": "ringbuf", "data": {"size": 4096}})
+        check("ringbuf", await machine.do("ringbuf-read", device="ring", size=10) == "")
+        await machine.do("chardev-remove", id="ring")
+        await machine.refuses("removed twice", "not found", "chardev-remove", id="ring")
+        await machine.do("object-add", qom_type="secret", id="sec0", data="x")
+        await machine.do("object-del", id="sec0")
+        check("qom-get", await machine.do("qom-get", path="/machine", property="type") == "virt-machine")
+        await machine.do("quit")
+        event = await machine.event("SHUTDOWN")
+        check("SHUTDOWN", event["data"] == {"guest": False, "reason": "host-qmp-quit"}, event)
+        check("exit status", await asyncio.to_thread(machine.process.wait, 10) == 0)
+        check("the socket goes", not os.path.exists(machine.name + ".qmp"))
+    async with Machine("-S", guest=False) as machine:
+        machine.process.send_signal(signal.SIGTERM)
+        check("SIGTERM", (await machine.event("SHUTDOWN"))["data"]["reason"] == "host-signal")
+        check("exit status after SIGTERM", await asyncio.to_thread(machine.process.wait, 10) == 0)
+
+
+async def test_human():
+    async with Machine("-S", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d,id=v", "-smp", "2", guest=False) as machine:
+        for line, text in [("info status", "VM status: paused (prelaunch)"), ("info version", "10.0.0"), ("info registers", "x1/ra"), ("info mtree", "riscv_virt_board.ram"),
+                           ("info qtree", "virtio-blk-pci"), ("info qom-tree", "/v (virtio-blk-pci)"), ("info block", "disk.img"), ("info blockstats", "rd_bytes=0"),
+                           ("info pci", "id \"v\""), ("info chardev", "compat_monitor0"), ("info cpus", "CPU #1"), ("help", "system_reset"), ("nonsense", "unknown command"),
+                           ("info registers -a", "CPU#1"), ("xp /2i 0x1000", "auipc"), ("xp/4xw 0x1000", "0x00000297"), ("print 2*(3+4)", "0xe"), ("p/d 7-9", "-2"),
+                           ("p $pc", "0x"), ("print 1/0", "division by zero"), ("nmi", "NMI"), ("cpu 7", "invalid CPU index")]:
+            answer = await machine.human(line)
+            check(f"hmp {line}", text in answer, answer[:200])
+        await machine.do("pmemsave", val=0x1000, size=16, filename=f"{folder}/rom.bin")
+        check("pmemsave", open(f"{folder}/rom.bin", "rb").read()[:4] == b"\x97\x02\x00\x00")
+        await machine.human(f'memsave 0x1000 16 "{folder}/rom2.bin"')
+        check("memsave", open(f"{folder}/rom2.bin", "rb").read() == open(f"{folder}/rom.bin", "rb").read())
+        await machine.refuses("memsave of nothing", "", "memsave", val=0x10, size=16, filename=f"{folder}/none.bin")
+        blocks = await machine.do("query-block")
+        check("query-block", blocks[0]["device"] == "d" and blocks[0]["inserted"]["drv"] == "raw", blocks)
+
+
+async def test_guest():
+    pages = ["-device", "pcie-root-port,id=p1,chassis=1,slot=1", "-device", "pcie-root-port,id=p2,chassis=2,slot=2", "-device", "virtio-balloon-pci,id=b"]
+    async with Machine(*pages, "-smp", "2") as machine:
+        console = await machine.console()
+        await console.until("GUEST-READY")
+        # A disk comes and goes.
+        subprocess.run(["truncate", "-s", "8M", f"{folder}/hot.img"], check=True)
+        with open(f"{folder}/hot.img", "r+b") as disk:
+            disk.write(b"HOTPLUGGED-DISK!")
+        await machine.do("blockdev-add", **{"driver": "raw", "node_name": "hot", "file": {"driver": "file", "filename": f"{folder}/hot.img"}})
+        await machine.do("device_add", driver="virtio-blk-pci", id="hd", drive="hot", bus="p1")
+        await machine.refuses("one id twice", "Duplicate device ID", "device_add", driver="virtio-blk-pci", id="hd", drive="hot", bus="p2")
+        await machine.refuses("one disk twice", "already in use", "device_add", driver="virtio-blk-pci", id="hd2", drive="hot", bus="p2")
+        await machine.refuses("a node in use", "in use", "blockdev-del", node_name="hot")
+        text = await console.run("power_on; $B head -c 16 /dev/vda")
+        check("a hot-plugged disk", "HOTPLUGGED-DISK!" in text, text)
+        await console.run("$B echo WRITTEN-BY-GUEST | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null")
+        check("it is written", open(f"{folder}/hot.img", "rb").read(16) == b"WRITTEN-BY-GUEST")
+        check("blockstats", (await machine.do("query-blockstats"))[0]["stats"]["wr_bytes"] > 0)
+        # A snapshot beneath the running device.
+        subprocess.run([apus, "img", "create", "-q", "-f", "qcow2", f"{folder}/over.qcow2", "8M"], check=True)
+        await machine.do("blockdev-add", **{"driver": "qcow2", "node_name": "over", "backing": None, "file": {"driver": "file", "filename": f"{folder}/over.qcow2"}})
+        await machine.do("blockdev-snapshot", node="hot", overlay="over")
+        await console.run("$B echo ABOVE-THE-SNAPSHOT | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null")
+        check("what is below stays", open(f"{folder}/hot.img", "rb").read(16) == b"WRITTEN-BY-GUEST")
+        text = await console.run("$B dd if=/dev/vda bs=512 count=1 iflag=direct 2>/dev/null | $B head -c 18")
+        check("what is above is read", "ABOVE-THE-SNAPSHOT" in text, text)
+        await machine.do("block-commit", device="over", job_id="j")
+        await machine.event("BLOCK_JOB_READY")
+        await machine.do("block-job-complete", device="j")
+        await machine.event("BLOCK_JOB_COMPLETED")
+        check("committed", open(f"{folder}/hot.img", "rb").read(18) == b"ABOVE-THE-SNAPSHOT")
+        await machine.do("device_del", id="hd")
+        check("the guest sees the button", "PRESSED" in await console.run("pressed"))
+        check("asked twice", "DEVICE_DELETED" not in [event["event"] for event in machine.seen])
+        await console.run("power_off")
+        event = await machine.event("DEVICE_DELETED", seconds=30)
+        check("DEVICE_DELETED", event["data"] == {"device": "hd", "path": "/machine/peripheral/hd"}, event)
+        text = await console.run("[ -b /dev/vda ] && $B echo STILL || $B echo GONE")
+        check("the disk is gone", "GONE" in text, text)
+        await machine.do("blockdev-del", node_name="over")
+        await machine.do("blockdev-del", node_name="hot")
+        await machine.do("device_add", driver="virtio-rng-pci", id="hd", bus="p1")
+        text = await console.run("power_on; ls -l /sys/bus/pci/devices/0000:01:00.0/driver")
+        check("the slot is used again", "virtio-pci" in text, text)
+        # The balloon.
+        await machine.do("balloon", value=200 << 20)
+        event = await machine.event("BALLOON_CHANGE", seconds=20)
+        for _ in range(100):
+            if (await machine.do("query-balloon"))["actual"] == 200 << 20:
+                break
+            await asyncio.sleep(0.05)
+        check("balloon", (await machine.do("query-balloon"))["actual"] == 200 << 20, event)
+        # Stopped time stands still.
+        await machine.do("stop")
+        before = int((await machine.human("p/d $pc")).strip())
+        await asyncio.sleep(0.2)
+        check("nothing runs", int((await machine.human("p/d $pc")).strip()) == before)
+        await machine.do("cont")
+        text = await console.run("$B echo ALIVE")
+        check("alive after cont", "ALIVE" in text, text)
+        # Resets, by the guest and from outside; memory does not grow.
+        def resident():
+            return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{machine.process.pid}/status").read()).group(1))
+        sizes = []
+        for number in range(7):
+            console.text = ""
+            if number % 2:
+                await machine.do("system_reset")
+            else:
+                console.writer.write(b"$B reboot -f\n")
+            event = await machine.event("RESET", seconds=30)
+            check(f"reset {number}", event["data"]["guest"] == (number % 2 == 0), event)
+            await console.until("GUEST-READY")
+            sizes.append(resident())
+        # By then all of the guest's memory and of the code buffer has been used once.
+        check("memory after resets", sizes[-1] < sizes[3] * 1.1, sizes)
+        console.writer.write(b"$B poweroff -f\n")
+        event = await machine.event("SHUTDOWN")
+        check("the guest switches off", event["data"] == {"guest": True, "reason": "guest-shutdown"}, event)
+        check("its exit status", await asyncio.to_thread(machine.process.wait, 10) == 0)
+
+
+async def test_policy():
+    async with Machine("-no-shutdown", "-snapshot", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d", "-action", "reboot=shutdown") as machine:
+        console = await machine.console()
+        await console.until("GUEST-READY")
+        await console.run("$B echo NOT-TO-BE-KEPT | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null")
+        check("-snapshot", open(f"{folder}/disk.img", "rb").read(14) == bytes(14))
+        console.writer.write(b"$B reboot -f\n")
+        event = await machine.event("SHUTDOWN", seconds=30)
+        check("-action reboot=shutdown", event["data"] == {"guest": True, "reason": "guest-reset"}, event)
+        await machine.event("STOP")
+        check("-no-shutdown", (await machine.do("query-status"))["status"] == "shutdown")
+        await machine.refuses("no cont when off", "Resetting", "cont")
+        await machine.do("system_reset")
+        await machine.do("cont")
+        console.text = ""
+        await console.until("GUEST-READY")
+        check("it boots again", True)
+
+
+async def test_options():
+    path = f"{folder}/readline.sock"
+    with open(f"{folder}/machine.cfg", "w") as file:
+        file.write(f'[chardev "mon2"]\n  backend = "socket"\n  path = "{path}"\n  server = "on"\n  wait = "off"\n\n[mon "m"]\n  chardev = "mon2"\n  mode = "readline"\n'
+                   f'[device "rng"]\n  driver = "virtio-rng-pci"\n')
+    async with Machine("-S", "-readconfig", f"{folder}/machine.cfg", "-global", "virtio-rng-pci.max-bytes=77", "-blockdev", f"driver=raw,node-name=n,file.driver=file,file.filename={folder}/disk.img",
+                       "-device", '{"driver":"virtio-blk-pci","drive":"n","id":"j"}', "-object", "secret,id=s0,data=abc", guest=False) as machine:
+        check("-global", await machine.do("qom-get", path="/machine/peripheral/rng", property="max-bytes") == 77)
+        check("-blockdev and -device in JSON", (await machine.do("query-block"))[0]["inserted"]["node-name"] == "n")
+        reader, writer = await asyncio.open_unix_connection(path)
+        async def until(text):
+            seen = b""
+            while text not in seen:
+                seen += await asyncio.wait_for(reader.read(4096), 5)
+            return seen
+        await until(b"(qemu) ")
+        writer.write(b"info statusx\x7f\r")
+        check("a line is edited", b"VM status: paused" in await until(b"(qemu) "))
+        writer.write(b"\x1b[A\n")
+        check("history", b"VM status: paused" in await until(b"(qemu) "))
+        writer.write(b"info na\x15info name\n")
+        await until(b"(qemu) ")
+        writer.close()
+        reader, writer = await asyncio.open_unix_connection(path)
+        await until(b"(qemu) ")
+        writer.write(b"quit\n")
+        await machine.event("SHUTDOWN")
+        check("quit of the other monitor", await asyncio.to_thread(machine.process.wait, 10) == 0)
+    result = subprocess.run([apus, "system", "-S", "-daemonize", "-display", "none", "-pidfile", f"{folder}/d.pid", "-qmp", f"unix:{folder}/d.qmp,server=on,wait=off"], timeout=20)
+    check("-daemonize", result.returncode == 0 and os.path.exists(f"{folder}/d.pid") and os.path.exists(f"{folder}/d.qmp"))
+    client = QMPClient("daemon")
+    await client.connect(f"{folder}/d.qmp")
+    await client.execute("quit")
+    await client.disconnect()
+    for _ in range(100):
+        if not os.path.exists(f"{folder}/d.pid"):
+            break
+        await asyncio.sleep(0.05)
+    check("the pid file goes", not os.path.exists(f"{folder}/d.pid"))
+    for words, text in [(["-daemonize", "-nographic"], "cannot be used"), (["-action", "panic=nonsense"], "panic is 'nonsense'"), (["-mon", "chardev=none-such"], "no chardev"),
+                        (["-uuid", "x"], "not a UUID"), (["-blockdev", "driver=raw,node-name=n,file.driver=file,file.filename=/nonexistent"], "nonexistent"),
+                        (["-rtc", "base=yesterday"], "base is"), (["-readconfig", "/nonexistent"], "nonexistent"), (["-object", "nonsense,id=x"], "nonsense"),
+                        (["-global", "virtio-rng-pci.nothing=1"], "nothing")]:
+        result = subprocess.run([apus, "system", "-display", "none"] + words, capture_output=True, text=True, timeout=10)
+        check(f"refuse {words}", result.returncode != 0 and text in result.stderr and result.stderr.count("\n") == 1, result.stderr)
+
+
+async def test_schema():
+    """Arguments of our commands are QEMU's."""
+    if not reference:
+        return
+    def arguments(schema):
+        types = {entry["name"]: entry for entry in schema}
+        return {entry["name"]: ({member["name"]: "default" in member for member in types[entry["arg-type"]].get("members", [])}, "variants" in types[entry["arg-type"]], types[entry["arg-type"]].get("tag"))
+                for entry in schema if entry["meta-type"] == "command"}
+    async with Machine("-S", guest=False) as machine:
+        ours = arguments(await machine.do("query-qmp-schema"))
+    path = f"{folder}/reference.qmp"
+    process = subprocess.Popen([reference, "-M", "none", "-display", "none", "-qmp", f"unix:{path},server=on,wait=off"], stdin=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            if os.path.exists(path):
+                break
+            await asyncio.sleep(0.05)
+        client = QMPClient("reference")
+        await client.connect(path)
+        theirs = arguments(await client.execute("query-qmp-schema"))
+        await client.execute("quit")
+        await client.disconnect()
+    finally:
+        process.wait(10)
+    for name, (members, _, _) in sorted(ours.items()):
+        if name not in theirs:
+            check(f"schema {name}", False, "QEMU has no such command")
+            continue
+        other = theirs[name][0]
+        odd = [member for member in members if member not in other and not theirs[name][1]]
+        needed = [member for member, optional in other.items() if not optional and member not in members]
+        check(f"schema {name}", not odd and not needed, f"not in QEMU: {odd}, missing: {needed}")
+
+
+async def main():
+    chosen = os.environ.get("ONLY")
+    for test in [test_states, test_human, test_options, test_schema, test_policy, test_guest]:
+        if chosen and chosen not in test.__name__:
+            continue
+        try:
+            await asyncio.wait_for(test(), 120)
+        except Exception as error:
+            check(test.__name__, False, f"{type(error).__name__} {error}")
+    print(f"{passed} passed, {failed} failed")
+
+asyncio.run(main())

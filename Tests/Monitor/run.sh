@@ -1,0 +1,21 @@
+#!/bin/bash
+# run.sh   The machine's monitor end to end: run states, hot-plug, resets and disks with a real guest, by QEMU's own Python
+# client; arguments compared with QEMU 10's. ONLY=NAME runs one part. Ends with 'N passed, N failed'.
+set -uo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/../../Scripts/cache.sh"
+executable=${APUS:-$REPO/.build/release/apus}
+data=${GK_DATA:-${XDG_CACHE_HOME:-$HOME/.cache}/guest-kit}
+[ -e "$data/initrd/riscv64.cpio.gz" ] || "$REPO/../shared/guest-kit/get.sh" initrd riscv64 >&2 || exit 1
+venv=$APUS_CACHE/qmp-venv
+if [ ! -e "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import qemu.qmp' 2> /dev/null; then
+    say "fetching the Python client"
+    python3 -m venv "$venv" >&2 && "$venv/bin/pip" install -q qemu.qmp >&2 || exit 1
+fi
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+"$here/make-initrd.sh" "$work/initrd" || exit 1
+truncate -s 4M "$work/disk.img"
+reference=$data/bin/q10-system-riscv64
+[ -x "$reference" ] || reference=
+TMPDIR=$work timeout 300 "$venv/bin/python" "$here/monitor.py" "$executable" \
+    "$data/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin" "$data/kernel/riscv64/vmlinuz" "$work/initrd" "$work" $reference 2> >(grep -v -e '^$' >&2)
