@@ -13,6 +13,8 @@ let package = Package(
         // Debian's libraries, from their static archives: a shared library more would slow every program start.
         .systemLibrary(name: "CCompression"),
         .systemLibrary(name: "CNettle"),
+        // Declarations only: the library is loaded when a machine has user-mode networking.
+        .systemLibrary(name: "CSlirp"),
         .target(name: "Compression", dependencies: ["CCompression"], linkerSettings: [
             .linkedLibrary(":libz.a"), .linkedLibrary(":libzstd.a"), .linkedLibrary(":libbz2.a"), .linkedLibrary(":liblzma.a"),
         ]),
@@ -38,12 +40,13 @@ let package = Package(
         .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
         .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
         .target(name: "Char", dependencies: ["Core", "Host"]),
+        .target(name: "Net", dependencies: ["Sockets", "CSlirp", "Core", "Host", "CHost"]),
         .target(name: "Firmware", dependencies: ["Core"]),
         .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),
         .target(name: "SystemCommand", dependencies: [
-            "Machines", "Devices", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
+            "Machines", "Devices", "Net", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",
@@ -68,6 +71,7 @@ let package = Package(
         .testTarget(name: "MonitorTests", dependencies: ["Monitor", "BlockMonitor", "NBD", "Block", "Formats", "Sockets", "Core", "Host"]),
         .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
+        .testTarget(name: "NetTests", dependencies: ["Net", "Core", "Host"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

@@ -7,6 +7,7 @@ import Devices
 import Glibc
 import Host
 import Machines
+import Net
 import RISCV
 import Translated
 import Translation
@@ -19,6 +20,7 @@ struct MachineAssembler {
     let xlen: XLEN
     let blockDrivers: Catalogue
     let makeEngine: MakeMachineEngine
+    private let consoles = ConsoleBuses()
 
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
@@ -50,11 +52,15 @@ struct MachineAssembler {
             harts.withLock { $0.append(hart) }
         }
         let drives = try openDrives(graph)
-        try plugDevices(board, parts, drives, streams)
+        let network = NetworkSet(loop: loop, makeStream: { [streams] (text) throws(ConfigurationError) in try streams.service(text) })
+        let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
+        // QEMU gives the first address away to a network that nothing is connected to.
+        if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
+        try plugDevices(board, parts, drives, streams, network, cards)
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
         let machine = RunningMachine(board: board, parts: parts, processors: processors, nodes: Array(drives.values),
-                                     reboots: configuration.reboots, pidFile: configuration.pidFile)
+                                     network: network, reboots: configuration.reboots, pidFile: configuration.pidFile)
         late.machine.withLock { $0 = machine }
         return machine
     }
@@ -111,15 +117,19 @@ struct MachineAssembler {
 
     // MARK: devices
 
-    private func plugDevices(_ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker) throws(ConfigurationError) {
+    private func plugDevices(_ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker, _ network: NetworkSet, _ cards: [CardRequest]) throws(ConfigurationError) {
         // As in QEMU, a disk that says nothing else becomes a virtio disk in a slot of memory-mapped registers.
         for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
-            try plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], board, parts, drives, streams)
+            try plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], board, parts, drives, streams, network)
         }
-        for device in configuration.devices { try plug(device, board, parts, drives, streams) }
+        for card in cards {
+            try plug([("driver", card.driver), ("netdev", card.backEnd)] + (card.mac.map { [("mac", $0)] } ?? []), board, parts, drives, streams, network)
+        }
+        for device in configuration.devices { try plug(device, board, parts, drives, streams, network) }
     }
 
-    private func plug(_ given: [(name: String, value: String)], _ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker) throws(ConfigurationError) {
+    private func plug(_ given: [(name: String, value: String)], _ board: Virt, _ parts: BoardParts, _ drives: [String: Node], _ streams: StreamMaker,
+                      _ network: NetworkSet) throws(ConfigurationError) {
         guard let driver = given.first(where: { $0.name == "driver" })?.value else { throw ConfigurationError("-device: no driver is given") }
         guard let device = DeviceCatalogue.find(driver) else { throw ConfigurationError("-device: '\(driver)' is not a device that is supported (-device help)") }
         var rest = given.filter { $0.name != "driver" }
@@ -130,16 +140,22 @@ struct MachineAssembler {
         let id = take("id") ?? "\(driver)-\(board.deviceCount)", bus = take("bus")
         let properties = try Properties(driver, device.model.properties, rest)
         let host = parts.host()
+        let mac = try network.register(id, driver, properties)
         var context = DeviceContext(host: host, memorySize: configuration.memory, processors: configuration.processors, node: { drives[$0] },
-                                    network: { _ in [] }, characters: { streams.find($0) }, nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
+                                    network: { network.portsForCard($0) }, characters: { streams.find($0) }, nextMAC: { mac })
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != "pcie.0"
-            try board.pci.plug(id, try make(properties, context), host: host, bus: bus, address: properties.text("addr"),
+            let function = try make(properties, context)
+            if let console = (function as? VirtioPCI)?.function as? VirtioConsole { consoles.add(id, console, host) }
+            try board.pci.plug(id, function, host: host, bus: bus, address: properties.text("addr"),
                                isMultifunction: properties.flag("multifunction"))
             board.deviceCount += 1
-        case .virtio(let make): try board.plug(id, try make(properties, context), host: host)
-        case .consolePort: throw ConfigurationError("-device: '\(driver)' is not supported on the command line")
+        case .virtio(let make):
+            let function = try make(properties, context)
+            if let console = function as? VirtioConsole { consoles.add(id, console, host) }
+            try board.plug(id, function, host: host)
+        case .consolePort(let isConsole): try consoles.addPort(properties, bus: bus, isConsole: isConsole) { streams.find($0) }
         }
     }
 

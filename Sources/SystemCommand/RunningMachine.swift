@@ -7,6 +7,7 @@ import Devices
 import Glibc
 import Host
 import Machines
+import Net
 import RISCV
 import Translated
 import Translation
@@ -16,15 +17,17 @@ final class RunningMachine: @unchecked Sendable {
     private let parts: BoardParts
     private let processors: ProcessorSet
     private let nodes: [Node]
+    let network: NetworkSet
     private let reboots: Bool
     private let pidFile: String?
     private let isEnding = Locked(false)
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, nodes: [Node], reboots: Bool, pidFile: String?) {
+    init(board: Virt, parts: BoardParts, processors: ProcessorSet, nodes: [Node], network: NetworkSet, reboots: Bool, pidFile: String?) {
         self.board = board
         self.parts = parts
         self.processors = processors
         self.nodes = nodes
+        self.network = network
         self.reboots = reboots
         self.pidFile = pidFile
     }
@@ -68,6 +71,7 @@ final class RunningMachine: @unchecked Sendable {
         // The vCPU that asked goes on until it is stopped: by another thread than its own.
         parts.loop.submit { [self] in
             processors.stop()
+            network.close()
             for node in nodes {
                 do throws(BlockError) {
                     try node.flush()

@@ -27,6 +27,8 @@ public final class VirtQueue {
     /// Chains of earlier lives of the queue are not completed.
     private(set) var epoch: UInt32 = 0
     private var inFlight = 0
+    /// Whether the driver shall tell of what it makes available.
+    private var wantsNotification = true
 
     init(_ core: VirtioCore, index: Int, maximumSize: UInt16) {
         self.core = core
@@ -45,6 +47,7 @@ public final class VirtQueue {
         packed = PackedRing.Position()
         epoch &+= 1
         inFlight = 0
+        wantsNotification = true
     }
 
     /// The ring as it is mapped now. - Throws: it cannot be there; the device then needs a reset.
@@ -73,6 +76,14 @@ public final class VirtQueue {
 
     /// The next chain that the driver has made available; nil: there is none.
     public func next() -> VirtChain? {
+        if let chain = take() { return chain }
+        // With an event index the driver tells only of what comes behind the place that was named last: name the next one.
+        guard wantsNotification, core.has(VirtioFeature.eventIndex) else { return nil }
+        setNotification(true)
+        return isPending ? take() : nil
+    }
+
+    private func take() -> VirtChain? {
         with(nil) { (ring) throws(VirtQueueError) in
             let chain = switch ring {
             case .split(let ring): try ring.next(core.memory, &split, epoch)
@@ -132,6 +143,7 @@ public final class VirtQueue {
 
     /// Whether the driver shall tell when it makes more available. After switching on, look once more.
     public func setNotification(_ isOn: Bool) {
+        wantsNotification = isOn
         with(()) { ring in
             switch ring {
             case .split(let ring): ring.setNotification(isOn, split)
