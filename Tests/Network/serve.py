@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""serve.py FILE PORTFILE   serves FILE as /data, answers what is posted with its SHA-256."""
-import hashlib, http.server, sys
+"""serve.py FILE PORTFILE   serves FILE as /data over HTTP; at a second port answers what is sent, once the sender is silent or
+done, with its SHA-256. Both port numbers go to PORTFILE."""
+import hashlib, http.server, os, socketserver, sys, threading
 data = open(sys.argv[1], "rb").read()
 class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self, body):
-        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
-    def do_GET(self): self.answer(data)
-    def do_POST(self):
-        left, digest = int(self.headers["Content-Length"]), hashlib.sha256()
-        while left > 0:
-            piece = self.rfile.read(min(left, 1 << 16))
-            if not piece: break
-            digest.update(piece); left -= len(piece)
-        self.answer(digest.hexdigest().encode() + b"\n")
+    def do_GET(self):
+        self.send_response(200); self.send_header("Content-Length", str(len(data))); self.end_headers(); self.wfile.write(data)
     def log_message(self, *arguments): pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-open(sys.argv[2], "w").write(str(server.server_port))
-server.serve_forever()
+class Sink(socketserver.BaseRequestHandler):
+    def handle(self):
+        digest, left = hashlib.sha256(), len(data)
+        while left > 0 and (piece := self.request.recv(1 << 16)): digest.update(piece); left -= len(piece)
+        self.request.sendall(digest.hexdigest().encode() + b"\n")
+class Server(socketserver.ThreadingTCPServer): daemon_threads = True
+web, sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Sink)
+with open(sys.argv[2] + ".new", "w") as file: file.write(f"{web.server_port} {sink.server_address[1]}")
+os.rename(sys.argv[2] + ".new", sys.argv[2])
+threading.Thread(target=sink.serve_forever, daemon=True).start()
+web.serve_forever()
