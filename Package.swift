@@ -13,6 +13,8 @@ let package = Package(
         // Debian's libraries, from their static archives: a shared library more would slow every program start.
         .systemLibrary(name: "CCompression"),
         .systemLibrary(name: "CNettle"),
+        // Declarations only: the library is loaded when a machine has user-mode networking.
+        .systemLibrary(name: "CSlirp"),
         .target(name: "Compression", dependencies: ["CCompression"], linkerSettings: [
             .linkedLibrary(":libz.a"), .linkedLibrary(":libzstd.a"), .linkedLibrary(":libbz2.a"), .linkedLibrary(":liblzma.a"),
         ]),
@@ -38,6 +40,7 @@ let package = Package(
         .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
         .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
         .target(name: "Char", dependencies: ["Core", "Host"]),
+        .target(name: "Net", dependencies: ["Sockets", "CSlirp", "Core", "Host", "CHost"]),
         .target(name: "Firmware", dependencies: ["Core"]),
         .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
@@ -47,8 +50,8 @@ let package = Package(
             "Machines", "Devices", "Translated", "Translation", "BlockMonitor", "Monitor", "Sockets", "Block", "Core", "Host", "CHost",
         ]),
         .target(name: "SystemCommand", dependencies: [
-            "MachineMonitor", "BlockMonitor", "Monitor", "Machines", "Devices", "Firmware", "Char", "MachineDebugger", "Debugger", "Translated", "RISCV",
-            "Translation", "Block", "Compression", "Core", "Host", "CHost",
+            "MachineMonitor", "BlockMonitor", "Monitor", "Machines", "Devices", "Net", "Firmware", "Char", "MachineDebugger", "Debugger", "Translated",
+            "RISCV", "Translation", "Block", "Compression", "Core", "Host", "CHost",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",
@@ -73,6 +76,7 @@ let package = Package(
         .testTarget(name: "MonitorTests", dependencies: ["Monitor", "BlockMonitor", "NBD", "Block", "Formats", "Sockets", "Core", "Host"]),
         .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
+        .testTarget(name: "NetTests", dependencies: ["Net", "Core", "Host"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

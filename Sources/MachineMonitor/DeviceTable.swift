@@ -26,7 +26,7 @@ public final class DeviceTable: Sendable {
         var path: String
         var isLeaving = false
     }
-    public typealias MakeContext = @Sendable (DeviceHost) -> DeviceContext
+    public typealias MakeContext = @Sendable (DeviceHost, _ name: String, Properties) throws(ConfigurationError) -> DeviceContext
     public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
     private struct State: Sendable {
         var entries: [Entry] = []
@@ -42,6 +42,7 @@ public final class DeviceTable: Sendable {
     private let makeContext: MakeContext
     private let state = Locked(State())
     private let children = ChildBuses()
+    private let consoles = ConsoleBuses()
 
     /// - Parameters:
     ///   - plugVirtio: puts a virtio device into a slot of memory-mapped registers.
@@ -86,7 +87,7 @@ public final class DeviceTable: Sendable {
         let name = id ?? "\(driver)-\(number)"
         let properties = try Properties(driver, device.model.properties, globals.map { ($0.property, $0.value) } + rest)
         let host = parts.host()
-        var context = makeContext(host)
+        var context = try makeContext(host, name, properties)
         let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
         switch device.maker {
         case .pci(let make):
@@ -94,6 +95,7 @@ public final class DeviceTable: Sendable {
             let function = try make(properties, context)
             children.add(of: function, id: name, driver: driver)
             virtio = (function as? VirtioPCI)?.function
+            if let console = virtio as? VirtioConsole { consoles.add(name, console, host) }
             disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
             try refuseShared(disks)
             slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
@@ -102,6 +104,7 @@ public final class DeviceTable: Sendable {
             let function = try make(properties, context)
             children.add(of: function, id: name, driver: driver)
             virtio = function
+            if let console = function as? VirtioConsole { consoles.add(name, console, host) }
             disks = (function as? any DiskOwner)?.disks ?? []
             try refuseShared(disks)
             slot = try plugVirtio(name, function, host)
@@ -109,7 +112,9 @@ public final class DeviceTable: Sendable {
             if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
             try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
             return
-        case .consolePort: throw ConfigurationError("-device: '\(driver)' is not supported on the command line")
+        case .consolePort(let isConsole):
+            try consoles.addPort(properties, bus: bus, isConsole: isConsole, find: context.characters)
+            return
         }
         let path = id.map { "/machine/peripheral/\($0)" } ?? "/machine/peripheral-anon/device[\(number)]"
         for disk in disks {

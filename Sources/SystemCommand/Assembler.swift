@@ -11,6 +11,7 @@ import MachineDebugger
 import MachineMonitor
 import Machines
 import Monitor
+import Net
 import RISCV
 import Translated
 import Translation
@@ -63,18 +64,24 @@ struct MachineAssembler {
             harts.withLock { $0.append(hart) }
         }
         try openDrives(graph, blocks)
+        let network = NetworkSet(loop: loop, makeStream: { [streams] (text) throws(ConfigurationError) in try streams.service(text) })
+        let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
+        // QEMU gives the first address away to a network that nothing is connected to.
+        if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
         let table = streams.table, memory = configuration.memory, count = configuration.processors
         let devices = DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
             try board.plug(name, function, host: host)
-        }, makeContext: { host in
-            DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { _ in [] }, characters: { table.use($0) },
-                          nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
+        }, makeContext: { (host, name, properties) throws(ConfigurationError) in
+            let mac = try network.register(name, properties.owner, properties)
+            return DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { network.portsForCard($0) },
+                                 characters: { table.use($0) }, nextMAC: { mac })
         })
         for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
-        try plugDevices(devices)
+        try plugDevices(devices, cards)
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
-        let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, monitor: monitor, characters: characters, configuration: configuration)
+        let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, network: network, monitor: monitor, characters: characters,
+                                     configuration: configuration)
         late.machine.withLock { $0 = machine }
         if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
         let maker = streams
@@ -146,10 +153,13 @@ struct MachineAssembler {
 
     // MARK: devices
 
-    private func plugDevices(_ devices: DeviceTable) throws(ConfigurationError) {
+    private func plugDevices(_ devices: DeviceTable, _ cards: [CardRequest]) throws(ConfigurationError) {
         // As in QEMU, a disk that says nothing else becomes a virtio disk in a slot of memory-mapped registers.
         for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
             try devices.plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], isHot: false)
+        }
+        for card in cards {
+            try devices.plug([("driver", card.driver), ("netdev", card.backEnd)] + (card.mac.map { [("mac", $0)] } ?? []), isHot: false)
         }
         for device in configuration.devices { try devices.plug(device, isHot: false) }
     }

@@ -14,7 +14,7 @@ struct CommandLineReader {
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "netdev", "vnc", "vga", "fw_cfg",
+        "vnc", "vga", "fw_cfg",
         "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
         "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
@@ -65,9 +65,10 @@ struct CommandLineReader {
         case "display":
             let value = try argument(option)
             guard value == "none" else { throw ConfigurationError("-display: '\(value)' is not supported, expected none") }
-        case "nic", "net":
-            let value = try argument(option)
-            guard value == "none" else { throw ConfigurationError("-\(option): '\(value)' is not supported, expected none") }
+        case "netdev": try configuration.network.addBackEnd(try argument(option))
+        case "nic": configuration.network.addCard(try argument(option))
+        case "net": configuration.network.addLegacy(try argument(option))
+        case "object": try configuration.network.addObject(try argument(option))
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false

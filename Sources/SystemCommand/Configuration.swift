@@ -32,6 +32,7 @@ struct Configuration {
     /// `-chardev`s, by identifier.
     var characters: [(id: String, settings: KeyValues)] = []
     var serials: [String] = []
+    var network = NetworkRequest()
     var isNographic = false
     var hasNoDefaults = false
     var reboots = true

@@ -11,6 +11,7 @@ import MachineDebugger
 import MachineMonitor
 import Machines
 import Monitor
+import Net
 import Translated
 
 final class RunningMachine: @unchecked Sendable {
@@ -20,17 +21,19 @@ final class RunningMachine: @unchecked Sendable {
     let processors: ProcessorSet
     /// Set before it runs.
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
+    let network: NetworkSet
     private let blocks: BlockService
     private let monitor: Monitor
     private let characters: CharacterTable
     private let startsPaused: Bool
     private let pidFile: String?
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
+    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
         self.board = board
         self.parts = parts
         self.processors = processors
         self.blocks = blocks
+        self.network = network
         self.monitor = monitor
         self.characters = characters
         startsPaused = configuration.control.startsPaused
@@ -58,6 +61,7 @@ final class RunningMachine: @unchecked Sendable {
     /// Ends the process: disks are flushed and closed, monitors told.
     private func end(_ status: Int32) {
         processors.stop()
+        network.close()
         for error in blocks.flushAll() { complain("apus system: \(error)") }
         blocks.shutDown()
         blocks.closeDrives()

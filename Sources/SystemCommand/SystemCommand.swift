@@ -78,8 +78,11 @@ public enum SystemCommand {
       -kernel FILE  -initrd FILE  -append TEXT  -dtb FILE
       -drive file=FILE[,format=F][,if=none|virtio|pflash][,id=ID][,readonly=on]
       -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
-      -chardev BACKEND,id=ID…     stdio, null, file, socket, ringbuf
-      -serial stdio|mon:stdio|null|none|file:|unix:|tcp:|chardev:ID
+      -netdev TYPE,id=ID…         user, tap, socket, stream, dgram, hubport
+      -nic TYPE[,model=CARD]…     a back end and a card; -nic none: neither
+      -object filter-dump,id=ID,netdev=ID,file=FILE   what passes a back end
+      -chardev BACKEND,id=ID…     stdio, null, file, socket, udp, pipe, pty, serial, ringbuf
+      -serial stdio|mon:stdio|null|none|pty|file:|pipe:|unix:|tcp:|udp:|chardev:ID
       -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
       -s  -gdb tcp:[HOST]:PORT|unix:PATH|chardev:ID|stdio   a place for gdb ('target remote :1234')
       -qmp DEVICE  -qmp-pretty DEVICE  -monitor DEVICE  -mon chardev=ID[,mode=control|readline][,pretty=on]

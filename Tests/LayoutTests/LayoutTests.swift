@@ -8,11 +8,11 @@ import Testing
 
 /// The floors, lowest first. Rooms on one floor do not know one another, unless `stairs` says so.
 private let floors: [[String]] = [
-    ["CHost", "CCompression", "CNettle"],
+    ["CHost", "CCompression", "CNettle", "CSlirp"],
     ["Host", "Compression", "Cryptography"],
     ["Core"],
     ["IR", "SoftFloat", "Block", "Sockets", "Char", "Firmware"],
-    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor"],
+    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor", "Net"],
     ["Translation", "BlockMonitor"],
     ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated", "StorageTool"],
     ["Machines"],

@@ -25,3 +25,6 @@ public protocol NetworkPort: AnyObject, Sendable {
     /// As `info network` shows it.
     var description: String { get }
 }
+
+/// A port whose frames have right checksums, because it made them itself: cards may tell the guest so.
+public protocol VerifiedNetworkPort: NetworkPort {}

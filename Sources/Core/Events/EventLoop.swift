@@ -43,6 +43,8 @@ public final class EventLoop: @unchecked Sendable {
         var timers: [UInt64: @Sendable () -> Void] = [:]
         var next: UInt64 = 1
         var isStopped = false
+        /// The loop's own thread, once it runs.
+        var thread: pthread_t = 0
     }
 
     private enum Operation {
@@ -86,8 +88,26 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Runs `job` on the loop's thread, soon.
     public func submit(_ job: @escaping @Sendable () -> Void) {
-        state.withLock { $0.jobs.append(job) }
-        notify()
+        let isCurrent = state.withLock { state in
+            state.jobs.append(job)
+            return state.thread == pthread_self()
+        }
+        // The loop looks for jobs before it waits.
+        if !isCurrent { notify() }
+    }
+
+    /// Whether the caller runs on the loop's thread.
+    public var isCurrent: Bool { state.withLock { $0.thread == pthread_self() } }
+
+    /// Runs `body` on the loop's thread and waits for its result. The caller must hold no lock that a handler takes.
+    public func perform<Result: Sendable>(_ body: @escaping @Sendable () -> Result) -> Result {
+        if isCurrent { return body() }
+        let done = Waiting<Result?>(nil)
+        submit {
+            let result = body()
+            done.change { $0 = result }
+        }
+        while true { if let result = done.wait({ $0 }) { return result } }
     }
 
     /// Ends the thread; handlers are not called any more.
@@ -160,6 +180,7 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func run() {
+        state.withLock { $0.thread = pthread_self() }
         var events = [apus_event](repeating: apus_event(), count: 64)
         while true {
             let (isStopped, timeout) = state.withLock { state -> (Bool, Int64) in

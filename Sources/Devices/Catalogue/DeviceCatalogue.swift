@@ -59,6 +59,9 @@ public enum DeviceCatalogue {
 
     public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
 
+    /// Names of network cards for machines with a PCI bus or slots for virtio devices.
+    public static let cards = all.filter { $0.model.category == "network" }.map(\.model.name)
+
     /// What all devices on a PCI bus take. `PCIHost.plug` is given the values.
     public static let placeProperties = [
         Property("addr", .text, "slot, with or without .function"),
@@ -113,9 +116,7 @@ public enum DeviceCatalogue {
             try VirtioBlock(properties, node: try node(properties, context), processors: context.processors)
         },
         Virtio(name: "virtio-net", summary: "virtio network card", category: "network", classCode: 0x020000, properties: VirtioNetwork.properties) { (properties, context) throws(ConfigurationError) in
-            let name = try required("netdev", properties), ports = context.network(name)
-            guard !ports.isEmpty else { throw ConfigurationError("\(properties.owner): property 'netdev': there is no network back end '\(name)'") }
-            return try VirtioNetwork(properties, ports: ports, mac: properties.mac("mac") ?? context.nextMAC())
+            try VirtioNetwork(properties, ports: try ports(properties, context), mac: properties.mac("mac") ?? context.nextMAC())
         },
         Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, _) throws(ConfigurationError) in
             try VirtioEntropy(properties)
@@ -134,6 +135,13 @@ public enum DeviceCatalogue {
     static func required(_ name: String, _ properties: Properties) throws(ConfigurationError) -> String {
         guard let value = properties.text(name) else { throw ConfigurationError("\(properties.owner): property '\(name)' is required") }
         return value
+    }
+
+    /// The ports of `netdev`; without one the context has an open end for the name "".
+    static func ports(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> [any NetworkPort] {
+        let name = properties.text("netdev") ?? "", ports = context.network(name)
+        guard !ports.isEmpty else { throw ConfigurationError("\(properties.owner): property 'netdev': there is no network back end '\(name)', or it is in use") }
+        return ports
     }
 
     static func node(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {

@@ -1,7 +1,7 @@
 // virtio-net (Virtual I/O Device 1.3, section 5.1): frames between the rings and a `NetworkPort`; the control queue.
 //
-// Ports carry whole Ethernet frames without offloads, so none is offered: no checksum or segmentation features. Left out
-// for the same reason: RSS, hash reports.
+// Ports carry whole Ethernet frames: what the driver leaves to the card (checksums, cutting of TCP segments) is done here. Left
+// out: receiving of segments that are larger than frames, RSS, hash reports.
 
 import Core
 import Glibc
@@ -15,6 +15,10 @@ public final class VirtioNetwork: VirtioFunction {
         Property("rx_queue_size", .integer, "buffers a receive queue can hold", default: "256"),
         Property("tx_queue_size", .integer, "frames a transmit queue can hold", default: "256"),
         Property("host_mtu", .integer, "the largest packet the guest shall send; 0: it is not told", default: "0"),
+        Property("csum", .flag, "the card computes checksums", default: "on"),
+        Property("guest_csum", .flag, "the guest need not check frames of back ends that make right ones", default: "on"),
+        Property("host_tso4", .flag, "the card cuts TCP segments (IPv4)", default: "on"),
+        Property("host_tso6", .flag, "the card cuts TCP segments (IPv6)", default: "on"),
         Property("mrg_rxbuf", .flag, "frames may take several buffers", default: "on"),
         Property("status", .flag, "the guest sees the link's state", default: "on"),
         Property("ctrl_vq", .flag, "a control queue", default: "on"),
@@ -25,6 +29,7 @@ public final class VirtioNetwork: VirtioFunction {
     ]
 
     enum Feature {
+        static let checksum: UInt64 = 1, guestChecksum: UInt64 = 1 << 1, segments4: UInt64 = 1 << 11, segments6: UInt64 = 1 << 12
         static let mtu: UInt64 = 1 << 3, mac: UInt64 = 1 << 5, mergeable: UInt64 = 1 << 15, status: UInt64 = 1 << 16, control: UInt64 = 1 << 17
         static let receive: UInt64 = 1 << 18, vlan: UInt64 = 1 << 19, receiveExtra: UInt64 = 1 << 20, announce: UInt64 = 1 << 21
         static let queues: UInt64 = 1 << 22, setMAC: UInt64 = 1 << 23
@@ -47,6 +52,7 @@ public final class VirtioNetwork: VirtioFunction {
     private var send: (@Sendable (Int) -> Void)?
     private static let largestFrame = 65536 + 18
     private var frame = [UInt8](repeating: 0, count: VirtioNetwork.largestFrame)
+    private var segment = [UInt8](repeating: 0, count: VirtioNetwork.largestFrame)
 
     /// - Parameters:
     ///   - ports: one for each pair of queues.
@@ -68,6 +74,11 @@ public final class VirtioNetwork: VirtioFunction {
         let hasControl = properties.flag("ctrl_vq")
         var bits = Feature.mac
         for (name, bit) in [("mrg_rxbuf", Feature.mergeable), ("status", Feature.status)] where properties.flag(name) { bits |= bit }
+        if properties.flag("csum") {
+            bits |= Feature.checksum
+            for (name, bit) in [("host_tso4", Feature.segments4), ("host_tso6", Feature.segments6)] where properties.flag(name) { bits |= bit }
+        }
+        if properties.flag("guest_csum"), ports.allSatisfy({ $0 is any VerifiedNetworkPort }) { bits |= Feature.guestChecksum }
         if hasControl {
             bits |= Feature.control
             for (name, bit) in [("ctrl_rx", Feature.receive | Feature.receiveExtra), ("ctrl_vlan", Feature.vlan), ("ctrl_mac_addr", Feature.setMAC), ("guest_announce", Feature.announce)] where properties.flag(name) { bits |= bit }
@@ -184,10 +195,27 @@ public final class VirtioNetwork: VirtioFunction {
 
     private func send(_ pieces: GuestPieces, _ header: Int, _ size: Int, to port: any NetworkPort) {
         // Copied: the guest may change a frame while the port looks at it.
+        let wishes = core.has(Feature.checksum) ? pieces.bytes(0, 10) : []
         frame.withUnsafeMutableBytes { buffer in
             let whole = UnsafeMutableRawBufferPointer(rebasing: buffer[..<size])
             pieces.copy(header, into: whole)
-            port.send(UnsafeRawBufferPointer(whole))
+            if wishes.count == 10, wishes[0] & 1 != 0 { complete(whole, wishes, port) } else { port.send(UnsafeRawBufferPointer(whole)) }
+        }
+    }
+
+    /// Does what the header of a frame asks for (5.1.6.2), and sends what comes of it.
+    private func complete(_ frame: UnsafeMutableRawBufferPointer, _ header: [UInt8], _ port: any NetworkPort) {
+        let start = Int(header.number(6, as: UInt16.self)), offset = Int(header.number(8, as: UInt16.self))
+        // Whether congestion was reported does not matter here.
+        let kind = header[1] & 0x7f
+        switch kind {
+        case 0: if FrameWork.completeChecksum(frame, start: start, offset: offset) { port.send(UnsafeRawBufferPointer(frame)) }
+        case 1 where core.has(Feature.segments4), 4 where core.has(Feature.segments6):
+            segment.withUnsafeMutableBytes { scratch in
+                _ = FrameWork.segment(UnsafeRawBufferPointer(frame), transport: start, size: Int(header.number(4, as: UInt16.self)), isIPv6: kind == 4,
+                                      scratch: scratch) { port.send($0) }
+            }
+        default: break
         }
     }
 
@@ -226,6 +254,8 @@ public final class VirtioNetwork: VirtioFunction {
             }
         }
         var fields = FieldWriter()
+        // DATA_VALID
+        if core.has(Feature.guestChecksum), FrameWork.hasTransportChecksum(frame) { fields.add(UInt8(2)) }
         fields.pad(to: 10)
         if header == 12 { fields.add(UInt16(chains.count)) }
         chains.first?.0.writable.fill(0, bytes: fields.bytes)

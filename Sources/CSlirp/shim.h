@@ -1,0 +1,3 @@
+// The declarations of Debian's libslirp-dev. Nothing is linked: libslirp brings GLib, which would slow every program start.
+#pragma once
+#include <slirp/libslirp.h>
