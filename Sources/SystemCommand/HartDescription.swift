@@ -10,7 +10,7 @@ extension RISCVMachineGuest {
         var base = parts.removeFirst()
         if configuration.hasHypervisor { base += "h" }
         let privileged: [(String, Bool)] = [
-            ("smepmp", configuration.hasSmepmp), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
+            ("smepmp", configuration.hasSmepmp), ("smstateen", configuration.hasSmstateen), ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
             ("svnapot", configuration.hasSvnapot), ("svpbmt", configuration.hasSvpbmt),
         ]
         parts += privileged.filter(\.1).map(\.0)

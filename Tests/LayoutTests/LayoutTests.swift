@@ -15,7 +15,7 @@ private let floors: [[String]] = [
     ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor", "Net"],
     ["Translation", "BlockMonitor"],
     ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated", "StorageTool"],
-    ["Machines"],
+    ["Machines", "MachineDebugger"],
     ["MachineMonitor"],
     ["UserMode", "SystemCommand"],
     ["Registry"],

@@ -14,10 +14,10 @@ extension Hart {
         switch named.privilege {
         case 0: break
         case 1:
-            if privilege == .user { return (nil, isVirtual ? .virtual : .illegal) }
+            if privilege == .user { return (nil, virtualDenial(number)) }
         case 2:
             // Registers of hypervisors and of virtual supervisors.
-            if isVirtual { return (nil, .virtual) }
+            if isVirtual { return (nil, virtualDenial(number)) }
             if privilege == .user { return (nil, .illegal) }
         default:
             if privilege != .machine { return (nil, .illegal) }
@@ -30,8 +30,13 @@ extension Hart {
                 register = replacement
             }
         }
-        if let denial = register.check?(self) { return (nil, denial) }
+        if let denial = register.check?(self) ?? stateDenial(number) { return (nil, denial) }
         return (register, nil)
+    }
+
+    /// What a mode raises that is not the register's: to virtual machines, virtual instruction where HS mode would be let have it.
+    private func virtualDenial(_ number: UInt16) -> AccessDenial {
+        hypervisor.isVirtual && stateDenial(number) != .illegal ? .virtual : .illegal
     }
 
     /// Whether counter `number` may not be read in the current mode.

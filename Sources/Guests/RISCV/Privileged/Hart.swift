@@ -36,6 +36,7 @@ public struct PrivilegedConfiguration: Sendable {
     public var addressBits = 57
     public var pmpEntries = 16
     public var hasSmepmp = false
+    public var hasSmstateen = false
     public var hasSstc = true
     public var hasSvadu = true
     public var hasSvnapot = false
@@ -77,6 +78,7 @@ public final class Hart: @unchecked Sendable {
     var events = [UInt64](repeating: 0, count: 32)
     var pmp: PhysicalMemoryProtection
     var hypervisor = HypervisorState()
+    var stateEnable = StateEnable()
 
     /// The exception that a walk or a helper has recorded.
     var recorded = RecordedException()
@@ -143,6 +145,7 @@ public final class Hart: @unchecked Sendable {
             hypervisor.vsstatus = mstatus & MStatus.uxl
         }
         pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
+        stateEnable = StateEnable()
         _ = apus_atomic_and_u32(software, 0)
         updateTimers()
         updateContext()

@@ -71,6 +71,7 @@ extension PrivilegedConfiguration {
         case "mmu": addressBits = isOn ? (xlen == .rv32 ? 32 : max(addressBits, 39)) : 0
         case "pmp": pmpEntries = isOn ? 16 : 0
         case "smepmp": hasSmepmp = isOn
+        case "smstateen": hasSmstateen = isOn
         case "sstc": hasSstc = isOn
         case "svadu": hasSvadu = isOn
         case "svade": if isOn { hasSvadu = false }
@@ -87,7 +88,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "smepmp", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smepmp", "smstateen", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.
@@ -107,6 +108,7 @@ extension PrivilegedConfiguration {
     func contradiction(_ model: CPUModel) -> String? {
         if hasSupervisor, !hasUser { return "Setting S extension without U extension is illegal" }
         if hasHypervisor, !hasSupervisor { return "H extension implicitly requires S-mode" }
+        if hasSmstateen, model.extensions.contains(.zcmt) { return "Smstateen with Zcmt is not supported" }
         if hasSmepmp, pmpEntries == 0 { return "Invalid configuration: Smepmp needs PMP" }
         return nil
     }
