@@ -74,6 +74,7 @@ let package = Package(
         .testTarget(name: "TranslatedTests", dependencies: ["Translated", "RISCV", "Interpreter", "X64", "Translation", "IR", "Core", "Host", "CHost"]),
         .testTarget(name: "NBDTests", dependencies: ["NBD", "Sockets", "Block", "Formats", "Core", "Host"]),
         .testTarget(name: "MonitorTests", dependencies: ["Monitor", "BlockMonitor", "NBD", "Block", "Formats", "Sockets", "Core", "Host"]),
+        .testTarget(name: "MachineMonitorTests", dependencies: ["MachineMonitor", "Core"]),
         .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
         .testTarget(name: "NetTests", dependencies: ["Net", "Core", "Host"]),

@@ -38,6 +38,7 @@ public final class BlockService: Sendable {
         var counter = 0
         /// Disks of devices and drives, by what monitors call them.
         var roots: [(name: String, root: Root)] = []
+        var resized: @Sendable (Node) -> Void = { _ in }
     }
     let state = Locked(State())
     let changing = Locked(())
@@ -75,6 +76,8 @@ public final class BlockService: Sendable {
         for entry in state.withLock({ $0.roots }) { try? entry.root.node.close() }
         state.withLock { $0.roots = [] }
     }
+    /// Told of nodes that have got another length by `block_resize`.
+    public func onResize(_ body: @escaping @Sendable (Node) -> Void) { state.withLock { $0.resized = body } }
     /// It does so no longer; its use of the node is not given up.
     public func detach(_ root: Root) { state.withLock { $0.roots.removeAll { $0.root === root } } }
 

@@ -31,13 +31,15 @@ extension BlockService {
             },
             CommandDeclaration("block_resize", [Parameter("device", .text, optional: true), Parameter("node-name", .text, optional: true), Parameter("size", .size)]) { [self] arguments throws(MonitorError) in
                 guard let size = try arguments.size("size"), size <= UInt64(Int64.max) else { throw MonitorError("Parameter 'size' expects a >0 size") }
-                try BlockService.reporting { () throws(BlockError) in
+                let node = try BlockService.reporting { () throws(BlockError) in
                     try changing.withLock { (_) throws(BlockError) in
                         let node = try find(arguments)
                         try refuseIfBusy(node)
                         try quiesced { () throws(BlockError) in try node.setLength(size) }
+                        return node
                     }
                 }
+                state.withLock { $0.resized }(node)
                 return .nothing
             },
             CommandDeclaration("query-named-block-nodes", [Parameter("flat", .flag, optional: true)], returns: .array(NodeDescription.type)) { [self] arguments throws(MonitorError) in

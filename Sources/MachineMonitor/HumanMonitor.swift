@@ -27,7 +27,9 @@ struct HumanMonitor {
     static let names: [String] = table.flatMap(\.names).sorted()
 
     static let table: [Entry] = [
-        Entry("help|?", takes: "[cmd]", "show the help") { (_, words, _) in help(words.first) },
+        Entry("help|?", takes: "[cmd]", "show the help") { (monitor, words, _) in
+            help(words.first) + monitor.owner.furtherCommands.filter { words.isEmpty || $0.name == words[0] }.map { "\($0.name) \($0.parameters) -- \($0.summary)\n" }.joined()
+        },
         Entry("info", takes: "[subcommand]", "show what the machine is and does") { (monitor, words, state) throws(MonitorError) in try monitor.info(words, &state) },
         Entry("stop|s", "stop emulation") { (monitor, _, _) throws(MonitorError) in try monitor.run("stop") },
         Entry("cont|c", "resume emulation") { (monitor, _, _) throws(MonitorError) in try monitor.run("cont") },
@@ -83,6 +85,10 @@ struct HumanMonitor {
         if let slash = name.firstIndex(of: "/"), slash != name.startIndex {
             words.insert(String(name[slash...]), at: 0)
             name = String(name[..<slash])
+        }
+        let full = name == "info" && !words.isEmpty ? "info " + words[0] : name
+        if let further = owner.furtherCommands.first(where: { $0.name == full }) {
+            do throws(MonitorError) { return try further.body(full == name ? words : Array(words.dropFirst())) } catch { return "Error: \(error.text)\n" }
         }
         guard let entry = Self.table.first(where: { $0.names.contains(name) }) else { return "unknown command: '\(name)'\n" }
         do throws(MonitorError) { return try entry.body(self, words, &state) } catch { return "Error: \(error.text)\n" }

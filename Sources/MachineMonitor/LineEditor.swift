@@ -1,24 +1,24 @@
 // A line of input on a terminal that echoes nothing by itself: erasing, history, completion of the first word.
 
 /// Edits one line after the other. Bounds: length of a line, lines that are remembered.
-struct LineEditor {
+package struct LineEditor {
     private static let longest = 4096, remembered = 64
     private var line: [UInt8] = []
     private var history: [[UInt8]] = []
     private var place = 0
     private var escape: [UInt8] = []
-    let complete: (String) -> [String]
+    private let complete: (String) -> [String]
 
-    init(complete: @escaping (String) -> [String]) { self.complete = complete }
+    package init(complete: @escaping (String) -> [String]) { self.complete = complete }
 
-    enum Outcome: Equatable {
+    package enum Outcome: Equatable {
         case more, line(String)
         /// Nothing stands on the line and the client asks to leave it.
         case abandoned
     }
 
     /// Takes a byte; `echo` is what the terminal is to show.
-    mutating func take(_ byte: UInt8, echo: inout [UInt8]) -> Outcome {
+    package mutating func take(_ byte: UInt8, echo: inout [UInt8]) -> Outcome {
         if !escape.isEmpty {
             escape.append(byte)
             if escape.count == 2, byte == UInt8(ascii: "[") || byte == UInt8(ascii: "O") { return .more }

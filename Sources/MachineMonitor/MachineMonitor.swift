@@ -59,6 +59,8 @@ public final class MachineMonitor: Sendable {
     let machine: Machine
     let monitor: Monitor
     let blocks: BlockService
+    /// Commands for people that other parts of the machine bring: by name, `info NAME` among them.
+    private let further = Locked<[(name: String, parameters: String, summary: String, body: FurtherCommand)]>([])
     private let frontEnds = Locked<[StreamFrontEnd]>([])
 
     public init(_ machine: Machine, _ monitor: Monitor, _ blocks: BlockService) {
@@ -73,6 +75,12 @@ public final class MachineMonitor: Sendable {
         }
         machine.devices.onArrival { [monitor] in Self.watchBalloon($0, monitor) }
         for entry in machine.devices.entries { Self.watchBalloon(entry, monitor) }
+        blocks.onResize { node in
+            for entry in machine.devices.entries where entry.disks.contains(where: { $0.node === node }) {
+                guard let virtio = entry.virtio else { continue }
+                entry.slot.withDevice { _ in (virtio.function as? any DiskOwner)?.sizeChanged() }
+            }
+        }
     }
 
     private static func watchBalloon(_ entry: DeviceTable.Entry, _ monitor: Monitor) {
@@ -81,6 +89,15 @@ public final class MachineMonitor: Sendable {
             (virtio.function as? VirtioBalloon)?.onChange { size in monitor.emit("BALLOON_CHANGE", .object([.init("actual", .number(size))])) }
         }
     }
+
+    /// What stands behind the command's name on the line comes in, what is printed goes out.
+    public typealias FurtherCommand = @Sendable (_ words: [String]) throws(MonitorError) -> String
+
+    /// A further command of the monitor for people (`sendkey`, `info network` …); QMP's are made known by `Monitor.register`.
+    public func add(_ name: String, _ parameters: String, _ summary: String, _ body: @escaping FurtherCommand) {
+        further.withLock { $0.append((name, parameters, summary, body)) }
+    }
+    var furtherCommands: [(name: String, parameters: String, summary: String, body: FurtherCommand)] { further.withLock { $0 } }
 
     /// Serves a stream: QMP, or the monitor for people.
     public func serve(_ stream: any CharacterStream, isHuman: Bool, isPretty: Bool) {

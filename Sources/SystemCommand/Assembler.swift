@@ -107,10 +107,18 @@ struct MachineAssembler {
 
     private func serials(_ streams: inout StreamMaker) throws(ConfigurationError) -> [(any CharacterStream)?] {
         if configuration.serials.isEmpty {
-            return configuration.hasNoDefaults || !configuration.isNographic ? [] : [streams.sharedConsole()]
+            return configuration.hasNoDefaults || !configuration.isNographic ? [] : [console(&streams)]
         }
         guard configuration.serials.count == 1 else { throw ConfigurationError("-serial: virt has one serial port") }
-        return [try streams.serial(configuration.serials[0])]
+        let stream = try streams.serial(configuration.serials[0])
+        if let stream, !configuration.serials[0].hasPrefix("chardev:") { streams.table.add("serial0", stream, isUsed: true) }
+        return [stream]
+    }
+
+    private func console(_ streams: inout StreamMaker) -> any CharacterStream {
+        let stream = streams.sharedConsole()
+        streams.table.add("serial0", stream, isUsed: true)
+        return stream
     }
 
     // MARK: disks

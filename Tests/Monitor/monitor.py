@@ -153,6 +153,7 @@ async def test_states():
         event = await machine.event("SHUTDOWN")
         check("SHUTDOWN", event["data"] == {"guest": False, "reason": "host-qmp-quit"}, event)
         check("exit status", await asyncio.to_thread(machine.process.wait, 10) == 0)
+        check("the serial port has a name", not os.path.exists(machine.name + ".tty"))
         check("the socket goes", not os.path.exists(machine.name + ".qmp"))
     async with Machine("-S", guest=False) as machine:
         machine.process.send_signal(signal.SIGTERM)
@@ -197,8 +198,10 @@ async def test_guest():
         await console.run("$B echo WRITTEN-BY-GUEST | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null")
         check("it is written", open(f"{folder}/hot.img", "rb").read(16) == b"WRITTEN-BY-GUEST")
         check("blockstats", (await machine.do("query-blockstats"))[0]["stats"]["wr_bytes"] > 0)
+        await machine.do("block_resize", device="hot", size=12 << 20)
+        check("block_resize", str((12 << 20) // 512) in await console.run("$B sleep 0.3; $B cat /sys/class/block/vda/size"))
         # A snapshot beneath the running device.
-        subprocess.run([apus, "img", "create", "-q", "-f", "qcow2", f"{folder}/over.qcow2", "8M"], check=True)
+        subprocess.run([apus, "img", "create", "-q", "-f", "qcow2", f"{folder}/over.qcow2", "12M"], check=True)
         await machine.do("blockdev-add", **{"driver": "qcow2", "node_name": "over", "backing": None, "file": {"driver": "file", "filename": f"{folder}/over.qcow2"}})
         await machine.do("blockdev-snapshot", node="hot", overlay="over")
         await console.run("$B echo ABOVE-THE-SNAPSHOT | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null")

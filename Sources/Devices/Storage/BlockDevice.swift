@@ -141,4 +141,8 @@ public final class BlockDevice: Sendable {
 }
 
 /// A device with disks, which a monitor shows and whose nodes it exchanges.
-public protocol DiskOwner { var disks: [BlockDevice] { get } }
+public protocol DiskOwner {
+    var disks: [BlockDevice] { get }
+    /// A disk has another length: the guest is told. Under the device's lock.
+    func sizeChanged()
+}

@@ -248,4 +248,10 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
     }
 }
 
-extension VirtioBlock: DiskOwner { public var disks: [BlockDevice] { [disk] } }
+extension VirtioBlock: DiskOwner {
+    public var disks: [BlockDevice] { [disk] }
+    public func sizeChanged() {
+        do throws(BlockError) { try disk.refreshSize() } catch { return }
+        core.configurationChanged()
+    }
+}
