@@ -91,7 +91,13 @@ struct MachineAssembler {
 
     private func open(_ drive: DriveOption, _ graph: BlockGraph) throws(ConfigurationError) -> Node {
         let file = drive.file ?? ""
-        do throws(BlockError) { return try graph.open(file, format: drive.format, drive.isReadOnly ? .readOnly : .readWrite) } catch {
+        var access = drive.isReadOnly ? Access.readOnly : .readWrite
+        access.discards = drive.discards
+        if let word = drive.cache {
+            guard let cache = CacheMode(named: word) else { throw ConfigurationError("-drive: cache is '\(word)', expected writeback, none, writethrough, directsync or unsafe") }
+            access.cache = cache
+        }
+        do throws(BlockError) { return try graph.open(file, format: drive.format, access) } catch {
             throw ConfigurationError("-drive: '\(file)': \(error)")
         }
     }

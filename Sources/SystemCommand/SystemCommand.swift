@@ -70,7 +70,7 @@ public enum SystemCommand {
       -engine x64|interpreter     how guest code is run
       -bios FILE|none             firmware (default: OpenSBI)
       -kernel FILE  -initrd FILE  -append TEXT  -dtb FILE
-      -drive file=FILE[,format=F][,if=none|virtio|pflash][,id=ID][,readonly=on]
+      -drive file=FILE[,format=F][,if=none|virtio|pflash][,id=ID][,readonly=on][,discard=unmap][,cache=MODE]
       -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
       -chardev BACKEND,id=ID…     stdio, null, file, socket, ringbuf
       -serial stdio|mon:stdio|null|none|file:|unix:|tcp:|chardev:ID
