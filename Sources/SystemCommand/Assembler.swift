@@ -137,9 +137,15 @@ struct MachineAssembler {
 
     private func open(_ drive: DriveOption, _ graph: BlockGraph) throws(ConfigurationError) -> Node {
         let file = drive.file ?? ""
+        var access = drive.isReadOnly ? Access.readOnly : .readWrite
+        access.discards = drive.discards
+        if let word = drive.cache {
+            guard let cache = CacheMode(named: word) else { throw ConfigurationError("-drive: cache is '\(word)', expected writeback, none, writethrough, directsync or unsafe") }
+            access.cache = cache
+        }
         do throws(BlockError) {
             if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, graph) }
-            return try graph.open(file, format: drive.format, drive.isReadOnly ? .readOnly : .readWrite)
+            return try graph.open(file, format: drive.format, access)
         } catch {
             throw ConfigurationError("-drive: '\(file)': \(error)")
         }

@@ -152,6 +152,12 @@ struct CommandLineReader {
             guard let number = Int(unit), number >= 0 else { throw ConfigurationError("-drive: unit is '\(unit)', expected a number") }
             drive.unit = number
         }
+        drive.cache = values.take("cache")
+        switch values.take("discard") {
+        case nil, "ignore", "off": break
+        case "unmap", "on": drive.discards = true
+        case let other?: throw ConfigurationError("-drive: discard is '\(other)', expected ignore, off, unmap or on")
+        }
         if let media = values.take("media"), media != "disk" { throw ConfigurationError("-drive: media '\(media)' is not supported, expected disk") }
         try values.finish("-drive")
         guard drive.file != nil else { throw ConfigurationError("-drive: no file is given") }

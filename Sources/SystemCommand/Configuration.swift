@@ -8,6 +8,9 @@ struct DriveOption {
     var file: String?
     var format: String?
     var isReadOnly = false
+    /// As in QEMU, the guest's discards reach the host's file only on request.
+    var discards = false
+    var cache: String?
     /// `none`, `virtio` or `pflash`.
     var interface = "virtio"
     var unit: Int?

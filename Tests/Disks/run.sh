@@ -38,7 +38,7 @@ refuse() {  # refuse TEXT OPTION…
     local status=$?
     if [ $status = 1 ] && grep -q -- "$text" out && [ "$(wc -l < out)" = 1 ]; then ok; else bad "$*: status $status: $(head -2 out)"; fi
 }
-none() { printf 'file=%s,if=none,id=%s,format=%s' "$1" "$2" "${3:-raw}"; }
+none() { printf 'file=%s,if=none,id=%s,format=%s,discard=unmap' "$1" "$2" "${3:-raw}"; }
 
 say "virtio-blk"
 image a.img; image b.img; image c.img
@@ -46,7 +46,7 @@ image a.img; image b.img; image c.img
 boot 'for d in vda vdb vdc; do check /dev/$d; done; check /dev/vdd; files /dev/vda
 for d in vda vdb vdc; do echo "$d serial $(cat /sys/block/$d/serial) cache $(cat /sys/block/$d/queue/write_cache) queues $(ls /sys/block/$d/mq | wc -l)"; done
 echo "write through" > /sys/block/vda/cache_type; echo "vda now $(cat /sys/block/vda/cache_type)"; dd if=/dev/zero of=/dev/vde bs=4k count=1 2>&1 | grep -c permitted; cat /sys/block/vde/ro' \
-    -smp 2 -drive "$(none a.img a)" -drive "$(none b.img b)" -drive "$(none c.img c)" -drive "$(none d.qcow2 d qcow2)" -drive "$(none a.img e),readonly=on" \
+    -smp 2 -drive "$(none a.img a)" -drive "$(none b.img b)" -drive "$(none c.img c),cache=none" -drive "$(none d.qcow2 d qcow2)" -drive "$(none a.img e),readonly=on" \
     -device virtio-blk-pci,drive=a,serial=first -device virtio-blk-pci,drive=b,packed=on,num-queues=2 -device virtio-blk-pci,drive=c,num-queues=1,write-cache=off \
     -device virtio-blk-pci,drive=d -device virtio-blk-pci,drive=e
 for disk in a b c d; do found "RESULT /dev/vd$disk data" "RESULT /dev/vd$disk discard" "RESULT /dev/vd$disk neighbours"; done
