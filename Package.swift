@@ -25,6 +25,7 @@ let package = Package(
         .target(name: "Monitor", dependencies: ["Sockets", "Core", "Host"]),
         .target(name: "BlockMonitor", dependencies: ["Monitor", "NBD", "Block", "Sockets", "Core", "Host"]),
         .target(name: "StorageTool", dependencies: ["ImageTool", "BlockMonitor", "Monitor", "NBD", "Block", "Sockets", "Core", "Host", "CHost"]),
+        .target(name: "Display", dependencies: ["Sockets", "Compression", "Cryptography", "Core", "Host"]),
         .target(name: "IR"),
         .target(name: "SoftFloat"),
         .target(name: "IRPasses", dependencies: ["IR"]),
@@ -43,7 +44,7 @@ let package = Package(
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),
         .target(name: "SystemCommand", dependencies: [
-            "Machines", "Devices", "Firmware", "Char", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
+            "Machines", "Devices", "Firmware", "Char", "Display", "NBD", "Sockets", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",
@@ -68,6 +69,7 @@ let package = Package(
         .testTarget(name: "MonitorTests", dependencies: ["Monitor", "BlockMonitor", "NBD", "Block", "Formats", "Sockets", "Core", "Host"]),
         .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
+        .testTarget(name: "DisplayTests", dependencies: ["Display", "Devices", "Compression", "Core", "Host"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

@@ -4,6 +4,7 @@ import Block
 import Char
 import Core
 import Devices
+import Display
 import Glibc
 import Host
 import Machines
@@ -19,6 +20,7 @@ struct MachineAssembler {
     let xlen: XLEN
     let blockDrivers: Catalogue
     let makeEngine: MakeMachineEngine
+    let displays = DisplaySet()
 
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
@@ -37,6 +39,7 @@ struct MachineAssembler {
         let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
 
         let graph = BlockGraph(blockDrivers)
+        try DisplayOptions.addObjects(configuration.objects, graph)
         var streams = StreamMaker(loop: loop, actions: MultiplexerActions(quit: { late.machine.withLock { $0 }?.end(0) }))
         for (id, settings) in configuration.characters { try streams.add(id, settings) }
         var options = BoardOptions(processors: configuration.processors, memory: configuration.memory)
@@ -51,10 +54,11 @@ struct MachineAssembler {
         }
         let drives = try openDrives(graph)
         try plugDevices(board, parts, drives, streams)
+        let servers = try DisplayOptions.start(configuration.displays, displays, graph)
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
         let machine = RunningMachine(board: board, parts: parts, processors: processors, nodes: Array(drives.values),
-                                     reboots: configuration.reboots, pidFile: configuration.pidFile)
+                                     reboots: configuration.reboots, pidFile: configuration.pidFile, displays: displays, servers: servers)
         late.machine.withLock { $0 = machine }
         return machine
     }
@@ -116,6 +120,7 @@ struct MachineAssembler {
         for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
             try plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], board, parts, drives, streams)
         }
+        if let card = configuration.videoCard { try plug([("driver", card)], board, parts, drives, streams) }
         for device in configuration.devices { try plug(device, board, parts, drives, streams) }
     }
 
@@ -132,6 +137,9 @@ struct MachineAssembler {
         let host = parts.host()
         var context = DeviceContext(host: host, memorySize: configuration.memory, processors: configuration.processors, node: { drives[$0] },
                                     network: { _ in [] }, characters: { streams.find($0) }, nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
+        context.id = id
+        context.displays = displays
+        context.firmware = board.firmwareConfiguration
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != "pcie.0"
@@ -139,6 +147,7 @@ struct MachineAssembler {
                                isMultifunction: properties.flag("multifunction"))
             board.deviceCount += 1
         case .virtio(let make): try board.plug(id, try make(properties, context), host: host)
+        case .system(let make): parts.add(try make(properties, context))
         case .consolePort: throw ConfigurationError("-device: '\(driver)' is not supported on the command line")
         }
     }

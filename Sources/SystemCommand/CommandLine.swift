@@ -14,7 +14,7 @@ struct CommandLineReader {
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "monitor", "qmp", "qmp-pretty", "mon", "netdev", "vnc", "vga", "blockdev", "object", "global", "gdb", "s", "S", "rtc", "fw_cfg", "readconfig",
+        "monitor", "qmp", "qmp-pretty", "mon", "netdev", "blockdev", "global", "gdb", "s", "S", "rtc", "fw_cfg", "readconfig",
         "daemonize", "d", "D", "action", "watchdog-action", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
         "incoming", "snapshot", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "no-shutdown", "uuid", "run-with", "compat",
@@ -59,8 +59,10 @@ struct CommandLineReader {
         case "serial": configuration.serials.append(try argument(option))
         case "nographic": configuration.isNographic = true
         case "display":
-            let value = try argument(option)
-            guard value == "none" else { throw ConfigurationError("-display: '\(value)' is not supported, expected none") }
+            try DisplayOptions.take(display: try argument(option), &configuration)
+        case "vnc": try DisplayOptions.take(vnc: try argument(option), &configuration)
+        case "vga": try DisplayOptions.take(card: try argument(option), &configuration)
+        case "object": configuration.objects.append(try argument(option))
         case "nic", "net":
             let value = try argument(option)
             guard value == "none" else { throw ConfigurationError("-\(option): '\(value)' is not supported, expected none") }

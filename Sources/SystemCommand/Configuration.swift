@@ -38,4 +38,10 @@ struct Configuration {
     var pidFile: String?
     var folders: [String] = []
     var name: String?
+    /// `-object`s, as they were given.
+    var objects: [String] = []
+    /// `-vnc`s.
+    var displays: [String] = []
+    /// The device of `-vga`.
+    var videoCard: String?
 }

@@ -4,6 +4,7 @@ import Block
 import Char
 import Core
 import Devices
+import Display
 import Glibc
 import Host
 import Machines
@@ -18,15 +19,19 @@ final class RunningMachine: @unchecked Sendable {
     private let nodes: [Node]
     private let reboots: Bool
     private let pidFile: String?
+    let displays: DisplaySet
+    let servers: [VNCServer]
     private let isEnding = Locked(false)
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, nodes: [Node], reboots: Bool, pidFile: String?) {
+    init(board: Virt, parts: BoardParts, processors: ProcessorSet, nodes: [Node], reboots: Bool, pidFile: String?, displays: DisplaySet, servers: [VNCServer]) {
         self.board = board
         self.parts = parts
         self.processors = processors
         self.nodes = nodes
         self.reboots = reboots
         self.pidFile = pidFile
+        self.displays = displays
+        self.servers = servers
     }
 
     /// Runs until the guest or a person ends it; does not return.
@@ -68,6 +73,7 @@ final class RunningMachine: @unchecked Sendable {
         // The vCPU that asked goes on until it is stopped: by another thread than its own.
         parts.loop.submit { [self] in
             processors.stop()
+            for server in servers { server.stop() }
             for node in nodes {
                 do throws(BlockError) {
                     try node.flush()

@@ -74,6 +74,10 @@ public enum SystemCommand {
       -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
       -chardev BACKEND,id=ID…     stdio, null, file, socket, ringbuf
       -serial stdio|mon:stdio|null|none|file:|unix:|tcp:|chardev:ID
+      -vga none|std|virtio        a display ('-device help' tells more)
+      -vnc :N|HOST:N|unix:PATH|none[,password=on][,password-secret=ID][,tls-creds=ID][,websocket=PORT][,to=N][,share=…]
+      -display none|vnc=…
+      -object secret,id=ID,…|tls-creds-x509,id=ID,…
       -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
       -no-reboot  -nodefaults  -name TEXT  -pidfile FILE  -L FOLDER  -version\n
     """

@@ -12,7 +12,7 @@ private let floors: [[String]] = [
     ["Host", "Compression", "Cryptography"],
     ["Core"],
     ["IR", "SoftFloat", "Block", "Sockets", "Char", "Firmware"],
-    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor"],
+    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor", "Display"],
     ["Translation", "BlockMonitor"],
     ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated", "StorageTool"],
     ["Machines"],
