@@ -20,7 +20,7 @@ refuse() { local text=$1; shift; timeout 20 "$executable" system -M virt "$@" < 
 # start NAME OPTION…: a guest whose serial port is NAME.log
 start() { local name=$1; shift
     timeout 150 "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kit/kernel/riscv64/vmlinuz" -initrd initrd -display none \
-        -append "console=tty0 console=ttyS0 quiet" -serial "file:$name.log" "$@" < /dev/null > "$name.err" 2>&1 &
+        -append "console=tty0 console=ttyS0 loglevel=4" -serial "file:$name.log" "$@" < /dev/null > "$name.err" 2>&1 &
     guests+=($!); }
 ready() { for _ in $(seq 400); do grep -q '^READY' "$1.log" 2> /dev/null && return 0; sleep 0.2; done; bad "$1: not ready: $(cat "$1.err"; tail -3 "$1.log")"; return 1; }
 # check NAME ARGUMENT…: a scene of check.py; it prints 'ok' or 'FAILED' lines
