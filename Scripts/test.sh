@@ -49,6 +49,7 @@ part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
 part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
+part "displays and input of a machine" Tests/Display/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 

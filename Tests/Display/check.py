@@ -69,12 +69,12 @@ def gpu(port, web, second, log, vncdo):
     client = Client(address)
     client.set_encodings(ZRLE, CURSOR, EXTDESKTOP, POINTER, EXTKEY, LED)
     quiet(client)
-    say("the size", (client.width, client.height) == (800, 600), client.width, client.height)
+    say("the size", (client.width, client.height) == (720, 400), client.width, client.height)
     say("the console shows something", lit(client.pixels) > 50)
     say("the pointer is absolute", ("absolute", 1) in client.notes, client.notes)
     say("extended keys and lights", ("extended keys",) in client.notes and any(n[0] == "led" for n in client.notes))
-    say("the size can be changed", client.sizes[:1] == [(0, 0, 800, 600)], client.sizes)
-    say("EDID reaches the guest", text(log).count(" connected 128 800x600") == 2, [l for l in text(log).splitlines() if l.startswith("HEAD")])
+    say("the size can be changed", client.sizes[:1] == [(0, 0, 720, 400)], client.sizes)
+    say("EDID reaches the guest", text(log).count(" connected 128 720x400") == 2, [l for l in text(log).splitlines() if l.startswith("HEAD")])
     encodings(address)
     # Typing: lower and upper case, digits and signs.
     client.type("echo Typed_$((6*7)) 'a/B-{c}~' > /dev/ttyS0\n")
@@ -110,10 +110,10 @@ def gpu(port, web, second, log, vncdo):
     # The tablet: od prints events of 24 bytes; type 3 is absolute, code 0 or 1.
     client.pointer(0, 0, 0)
     time.sleep(0.2)
-    client.pointer(0, 799, 299)
-    client.pointer(1, 799, 299)
-    client.pointer(0, 799, 299)
-    want = ["03 00 00 00 ff 7f 00 00", "03 00 01 00 e4 3f 00 00", "01 00 10 01 01 00 00 00", "01 00 10 01 00 00 00 00"]
+    client.pointer(0, 719, 199)
+    client.pointer(1, 719, 199)
+    client.pointer(0, 719, 199)
+    want = ["03 00 00 00 ff 7f 00 00", "03 00 01 00 d6 3f 00 00", "01 00 10 01 01 00 00 00", "01 00 10 01 00 00 00 00"]
     until("the tablet moves and clicks", lambda: all(w in text(log) for w in want))
     # Another size is told to the guest.
     client.sizes = []
@@ -125,7 +125,7 @@ def gpu(port, web, second, log, vncdo):
     say("the guest hears of another size", client.sizes and client.sizes[0][:2] == (1, 0), client.sizes)
     # The second head shows the same console.
     head = fetch(second, TIGHT)
-    say("the second head", (head.width, head.height) == (800, 600) and lit(head.pixels) > 50)
+    say("the second head", (head.width, head.height) == (720, 400) and lit(head.pixels) > 50)
     for version in (3, 7):
         say(f"RFB 3.{version}", fetch(address, HEXTILE, version=version).width > 0)
     socketed = Client(("127.0.0.1", int(web)), websocket=True)

@@ -9,4 +9,5 @@ for node in /sys/class/input/event*; do
     case $name in *Tablet*|*Mouse*) od -An -v -w24 -t x1 < "/dev/input/${node##*/}" > /dev/ttyS0 & echo "POINTER $name" > /dev/ttyS0;; esac
 done
 for status in /sys/class/drm/card*-*/status; do echo "HEAD $status $(cat "$status") $(wc -c < "${status%status}edid") $(head -1 "${status%status}modes")" > /dev/ttyS0; done
+echo 0 > /sys/class/graphics/fbcon/cursor_blink
 while true; do setsid sh -c 'exec < /dev/tty1 > /dev/tty1 2>&1; echo READY > /dev/ttyS0; exec sh' || sleep 1; done

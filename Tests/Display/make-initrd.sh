@@ -7,7 +7,7 @@ trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree"/{bin,dev,proc,sys,mods,tmp}
 cp "$kit/busybox/riscv64/busybox" "$tree/bin/busybox"
 ln -s busybox "$tree/bin/sh"
-python3 "$REPO/../shared/guest-kit/modorder.py" "$kit/kernel/riscv64/modules" "$tree/mods" virtio-gpu bochs virtio_input evdev > /dev/null
+python3 "$REPO/../shared/guest-kit/modorder.py" "$kit/kernel/riscv64/modules" "$tree/mods" virtio_mmio virtio-gpu bochs virtio_input evdev > /dev/null
 cp "$guest" "$tree/init"
 chmod +x "$tree/init"
 (cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) > "$out"

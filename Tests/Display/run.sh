@@ -39,7 +39,7 @@ printf 'cn=localhost\ndns_name=localhost\ntls_www_server\nencryption_key\nsignin
 certtool --generate-certificate --load-privkey server-key.pem --load-ca-certificate ca-cert.pem --load-ca-privkey ca-key.pem --template server.template --outfile server-cert.pem 2> /dev/null
 
 base=$((2000 + RANDOM % 20000))
-start gpu -smp 2 -device virtio-gpu-pci,id=card,max_outputs=2,xres=800,yres=600 -device virtio-keyboard-pci -device virtio-tablet-pci \
+start gpu -smp 2 -device virtio-gpu-pci,id=card,max_outputs=2,xres=720,yres=400 -device virtio-keyboard-pci -device virtio-tablet-pci \
     -vnc "127.0.0.1:$base,websocket=$((base + 5701)),to=$((base + 5))" -vnc "unix:$work/second,display=card,head=1"
 start vga -vga std -device virtio-keyboard-device -device virtio-mouse-device -object secret,id=word,data=secret \
     -object "tls-creds-x509,id=tls,dir=$work,endpoint=server,verify-peer=off" -vnc "unix:$work/vga,password-secret=word,tls-creds=tls" -vnc "unix:$work/locked,password=on"
