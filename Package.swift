@@ -27,6 +27,7 @@ let package = Package(
         .target(name: "Monitor", dependencies: ["Sockets", "Core", "Host"]),
         .target(name: "BlockMonitor", dependencies: ["Monitor", "NBD", "Block", "Sockets", "Core", "Host"]),
         .target(name: "StorageTool", dependencies: ["ImageTool", "BlockMonitor", "Monitor", "NBD", "Block", "Sockets", "Core", "Host", "CHost"]),
+        .target(name: "Display", dependencies: ["Sockets", "Compression", "Cryptography", "Core", "Host"]),
         .target(name: "IR"),
         .target(name: "SoftFloat"),
         .target(name: "IRPasses", dependencies: ["IR"]),
@@ -50,8 +51,8 @@ let package = Package(
             "Machines", "Devices", "Translated", "Translation", "BlockMonitor", "Monitor", "Sockets", "Block", "Core", "Host", "CHost",
         ]),
         .target(name: "SystemCommand", dependencies: [
-            "MachineMonitor", "BlockMonitor", "Monitor", "Machines", "Devices", "Net", "Firmware", "Char", "MachineDebugger", "Debugger", "Translated",
-            "RISCV", "Translation", "Block", "Compression", "Core", "Host", "CHost",
+            "MachineMonitor", "BlockMonitor", "Monitor", "Machines", "Devices", "Net", "Display", "NBD", "Sockets", "Firmware", "Char", "MachineDebugger",
+            "Debugger", "Translated", "RISCV", "Translation", "Block", "Compression", "Core", "Host", "CHost",
         ]),
         .executableTarget(name: "apus", dependencies: [
             "Registry", "SystemCommand", "UserMode", "Debugger", "Translation", "Host", "CHost", "ImageTool", "StorageTool", "Block",
@@ -78,6 +79,7 @@ let package = Package(
         .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
         .testTarget(name: "NetTests", dependencies: ["Net", "Core", "Host"]),
+        .testTarget(name: "DisplayTests", dependencies: ["Display", "Devices", "Compression", "Core", "Host"]),
         .testTarget(name: "LayoutTests"),
         .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
         .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),

@@ -108,6 +108,11 @@ public final class DeviceTable: Sendable {
             disks = (function as? any DiskOwner)?.disks ?? []
             try refuseShared(disks)
             slot = try plugVirtio(name, function, host)
+        case .system(let make):
+            if isHot { throw ConfigurationError("Device '\(driver)' does not support hotplugging") }
+            slot = try make(properties, context)
+            parts.add(slot)
+            (virtio, disks) = (nil, [])
         case .child(let attach):
             if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
             try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))

@@ -5,6 +5,7 @@ import BlockMonitor
 import Char
 import Core
 import Devices
+import Display
 import Glibc
 import Host
 import MachineDebugger
@@ -28,6 +29,7 @@ struct MachineAssembler {
     let blockDrivers: Catalogue
     let makeEngine: MakeMachineEngine
     let makeStepper: MakeMachineStepper
+    let displays = DisplaySet()
 
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
@@ -68,20 +70,14 @@ struct MachineAssembler {
         let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
         // QEMU gives the first address away to a network that nothing is connected to.
         if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
-        let table = streams.table, memory = configuration.memory, count = configuration.processors
-        let devices = DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
-            try board.plug(name, function, host: host)
-        }, makeContext: { (host, name, properties) throws(ConfigurationError) in
-            let mac = try network.register(name, properties.owner, properties)
-            return DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { network.portsForCard($0) },
-                                 characters: { table.use($0) }, nextMAC: { mac })
-        })
+        let devices = deviceTable(board, parts, blocks, network, streams.table)
         for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
         try plugDevices(devices, cards)
+        let servers = try DisplayOptions.start(configuration.displays, displays, graph)
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
-        let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, network: network, monitor: monitor, characters: characters,
-                                     configuration: configuration)
+        let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, network: network, displays: displays, servers: servers,
+                                     monitor: monitor, characters: characters, configuration: configuration)
         late.machine.withLock { $0 = machine }
         if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
         let maker = streams
@@ -175,7 +171,23 @@ struct MachineAssembler {
         for card in cards {
             try devices.plug([("driver", card.driver), ("netdev", card.backEnd)] + (card.mac.map { [("mac", $0)] } ?? []), isHot: false)
         }
+        if let card = configuration.videoCard { try devices.plug([("driver", card)], isHot: false) }
         for device in configuration.devices { try devices.plug(device, isHot: false) }
+    }
+
+    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
+        let memory = configuration.memory, count = configuration.processors, displays = displays
+        return DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
+            try board.plug(name, function, host: host)
+        }, makeContext: { (host, name, properties) throws(ConfigurationError) in
+            let mac = try network.register(name, properties.owner, properties)
+            var context = DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { network.portsForCard($0) },
+                                        characters: { streams.use($0) }, nextMAC: { mac })
+            context.id = name
+            context.displays = displays
+            context.firmware = board.firmwareConfiguration
+            return context
+        })
     }
 
     // MARK: files

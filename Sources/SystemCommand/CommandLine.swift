@@ -14,7 +14,7 @@ struct CommandLineReader {
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "vnc", "vga", "fw_cfg",
+        "fw_cfg",
         "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
         "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
@@ -63,12 +63,12 @@ struct CommandLineReader {
         case "serial": configuration.serials.append(try argument(option))
         case "nographic": configuration.isNographic = true
         case "display":
-            let value = try argument(option)
-            guard value == "none" else { throw ConfigurationError("-display: '\(value)' is not supported, expected none") }
+            try DisplayOptions.take(display: try argument(option), &configuration)
+        case "vnc": try DisplayOptions.take(vnc: try argument(option), &configuration)
+        case "vga": try DisplayOptions.take(card: try argument(option), &configuration)
         case "netdev": try configuration.network.addBackEnd(try argument(option))
         case "nic": configuration.network.addCard(try argument(option))
         case "net": configuration.network.addLegacy(try argument(option))
-        case "object": try configuration.network.addObject(try argument(option))
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false

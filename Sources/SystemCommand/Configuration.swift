@@ -46,4 +46,8 @@ struct Configuration {
     var debugger: String?
     /// How it is run and watched.
     var control = MonitorOptions()
+    /// `-vnc`s.
+    var displays: [String] = []
+    /// The device of `-vga`.
+    var videoCard: String?
 }

@@ -56,7 +56,9 @@ extension CommandLineReader {
             } else { configuration.control.monitors.append(.init(device: device, isHuman: option == "monitor", isPretty: option == "qmp-pretty")) }
         case "mon": try takeMonitor(try argument(option))
         case "blockdev": configuration.control.nodes.append(try Self.tree(try argument(option), "-blockdev"))
-        case "object": configuration.control.objects.append(try argument(option))
+        case "object":
+            let text = try argument(option)
+            if text == "filter-dump" || text.hasPrefix("filter-dump,") { try configuration.network.addObject(text) } else { configuration.control.objects.append(text) }
         case "global": try takeGlobal(try argument(option))
         case "rtc": try takeClock(try argument(option))
         case "readconfig": try readConfiguration(try argument(option))

@@ -5,6 +5,7 @@ import BlockMonitor
 import Char
 import Core
 import Devices
+import Display
 import Glibc
 import Host
 import MachineDebugger
@@ -22,18 +23,23 @@ final class RunningMachine: @unchecked Sendable {
     /// Set before it runs.
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
     let network: NetworkSet
+    let displays: DisplaySet
+    let servers: [VNCServer]
     private let blocks: BlockService
     private let monitor: Monitor
     private let characters: CharacterTable
     private let startsPaused: Bool
     private let pidFile: String?
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
+    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, displays: DisplaySet, servers: [VNCServer],
+         monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
         self.board = board
         self.parts = parts
         self.processors = processors
         self.blocks = blocks
         self.network = network
+        self.displays = displays
+        self.servers = servers
         self.monitor = monitor
         self.characters = characters
         startsPaused = configuration.control.startsPaused
@@ -61,6 +67,7 @@ final class RunningMachine: @unchecked Sendable {
     /// Ends the process: disks are flushed and closed, monitors told.
     private func end(_ status: Int32) {
         processors.stop()
+        for server in servers { server.stop() }
         network.close()
         for error in blocks.flushAll() { complain("apus system: \(error)") }
         blocks.shutDown()

@@ -83,6 +83,10 @@ public enum SystemCommand {
       -object filter-dump,id=ID,netdev=ID,file=FILE   what passes a back end
       -chardev BACKEND,id=ID…     stdio, null, file, socket, udp, pipe, pty, serial, ringbuf
       -serial stdio|mon:stdio|null|none|pty|file:|pipe:|unix:|tcp:|udp:|chardev:ID
+      -vga none|std|virtio        a display ('-device help' tells more)
+      -vnc :N|HOST:N|unix:PATH|none[,password=on][,password-secret=ID][,tls-creds=ID][,websocket=PORT][,to=N][,share=…]
+      -display none|vnc=…
+      -object secret,id=ID,…|tls-creds-x509,id=ID,…
       -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
       -s  -gdb tcp:[HOST]:PORT|unix:PATH|chardev:ID|stdio   a place for gdb ('target remote :1234')
       -qmp DEVICE  -qmp-pretty DEVICE  -monitor DEVICE  -mon chardev=ID[,mode=control|readline][,pretty=on]

@@ -12,7 +12,7 @@ private let floors: [[String]] = [
     ["Host", "Compression", "Cryptography"],
     ["Core"],
     ["IR", "SoftFloat", "Block", "Sockets", "Char", "Firmware"],
-    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor", "Net"],
+    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor", "Net", "Display"],
     ["Translation", "BlockMonitor"],
     ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated", "StorageTool"],
     ["Machines", "MachineDebugger"],

@@ -110,6 +110,20 @@ public final class EventLoop: @unchecked Sendable {
         while true { if let result = done.wait({ $0 }) { return result } }
     }
 
+    /// Runs `job` once on the loop's thread, `nanoseconds` from now.
+    public func submit(after nanoseconds: UInt64, _ job: @escaping @Sendable () -> Void) {
+        let number = state.withLock { state in
+            let number = state.next
+            state.next += 1
+            state.timers[number] = { [weak self] in
+                self?.removeTimer(number)
+                job()
+            }
+            return number
+        }
+        arm(number, at: Self.now &+ nanoseconds)
+    }
+
     /// Ends the thread; handlers are not called any more.
     public func stop() {
         state.withLock { $0.isStopped = true }

@@ -18,6 +18,10 @@ public struct DeviceContext {
     public var processors: Int
     /// The device goes behind a PCI Express port.
     public var isBehindPort = false
+    /// The device's identifier.
+    public var id = ""
+    public var displays = DisplaySet()
+    public var firmware: FirmwareConfiguration?
 
     public init(host: DeviceHost, memorySize: UInt64, processors: Int, node: @escaping (String) -> Node?, network: @escaping (String) -> [any NetworkPort],
                 characters: @escaping (String) -> (any CharacterStream)?, nextMAC: @escaping () -> [UInt8]) {
@@ -37,6 +41,7 @@ public struct CataloguedDevice: Sendable {
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
     public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Void
+    public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
     public enum Maker: Sendable {
@@ -44,6 +49,8 @@ public struct CataloguedDevice: Sendable {
         case pci(MakePCI)
         /// A function for a free slot of virtio over memory-mapped registers.
         case virtio(MakeVirtio)
+        /// A device without a bus: its slot, for `BoardParts.add`.
+        case system(MakeSystem)
         /// A port for `VirtioConsole.addPort`.
         case consolePort(isConsole: Bool)
         /// A device on a bus that another device provides (`ChildBusOwner`).
@@ -55,7 +62,7 @@ public struct CataloguedDevice: Sendable {
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = (virtio.flatMap(\.devices) + others + disks).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
 
@@ -83,17 +90,19 @@ public enum DeviceCatalogue {
     // MARK: virtio
 
     /// A virtio device, from which its forms on PCI and on memory-mapped registers follow.
-    private struct Virtio: Sendable {
+    struct Virtio: Sendable {
         var name: String
         var summary: String
         var category: String
         var classCode: UInt32
         /// MSI-X vectors for a number of queues.
         var vectors: @Sendable (Int) -> Int = { $0 + 1 }
+        /// There never was a legacy interface.
+        var isModern = false
         var properties: [Property]
         var make: CataloguedDevice.MakeVirtio
 
-        var devices: [CataloguedDevice] { [onPCI("-pci", nil), onPCI("-pci-transitional", "off"), onPCI("-pci-non-transitional", "on"), onMMIO] }
+        var devices: [CataloguedDevice] { isModern ? [onPCI("-pci", "on"), onMMIO] : [onPCI("-pci", nil), onPCI("-pci-transitional", "off"), onPCI("-pci-non-transitional", "on"), onMMIO] }
 
         private var onMMIO: CataloguedDevice {
             CataloguedDevice(model: DeviceModel(name: name + "-device", summary: summary, bus: "virtio-bus", category: category, properties: properties + VirtioOptions.properties),

@@ -109,7 +109,7 @@ public final class PCIEndpoint: Device {
 
     private func layOut(_ window: PCIBar) {
         let at = PCIRegister.bar0 + window.number * 4
-        let kind: UInt32 = switch window.space { case .io: 1; case .memory32: 0; case .memory64: 4; case .prefetchable64: 12 }
+        let kind: UInt32 = switch window.space { case .io: 1; case .memory32: 0; case .prefetchable32: 8; case .memory64: 4; case .prefetchable64: 12 }
         configuration[long: at] = kind
         let mask = ~(window.size &- 1)
         configuration.allow(at, 4, UInt32(truncatingIfNeeded: mask) & ~(window.space == .io ? 3 : 15))

@@ -25,7 +25,7 @@ public struct PCIIdentity: Sendable {
 
 /// A window that the guest places by a base address register.
 public struct PCIBar: Sendable {
-    public enum Space: Sendable, Equatable { case io, memory32, memory64, prefetchable64 }
+    public enum Space: Sendable, Equatable { case io, memory32, prefetchable32, memory64, prefetchable64 }
     public enum Contents: Sendable {
         /// The function's `read` and `write`, in accesses of these widths.
         case registers(widths: ClosedRange<Int>)

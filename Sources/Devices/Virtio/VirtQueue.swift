@@ -27,8 +27,8 @@ public final class VirtQueue {
     /// Chains of earlier lives of the queue are not completed.
     private(set) var epoch: UInt32 = 0
     private var inFlight = 0
-    /// The device has switched notifications off.
-    private var isQuiet = false
+    /// A device that has switched notifications off looks by itself.
+    private var hearsNotifications = true
 
     init(_ core: VirtioCore, index: Int, maximumSize: UInt16) {
         self.core = core
@@ -40,7 +40,6 @@ public final class VirtQueue {
     func reset() {
         size = maximumSize
         isEnabled = false
-        isQuiet = false
         (descriptorArea, driverArea, deviceArea) = (0, 0, 0)
         vector = 0xffff
         ring = nil
@@ -48,6 +47,7 @@ public final class VirtQueue {
         packed = PackedRing.Position()
         epoch &+= 1
         inFlight = 0
+        hearsNotifications = true
     }
 
     /// The ring as it is mapped now. - Throws: it cannot be there; the device then needs a reset.
@@ -74,24 +74,26 @@ public final class VirtQueue {
         }
     }
 
+    private func next(_ ring: Ring) throws(VirtQueueError) -> VirtChain? {
+        let chain = switch ring {
+        case .split(let ring): try ring.next(core.memory, &split, epoch)
+        case .packed(let ring): try ring.next(core.memory, &packed, epoch)
+        }
+        if chain != nil { inFlight += 1 }
+        return chain
+    }
+
     /// The next chain that the driver has made available; nil: there is none.
     public func next() -> VirtChain? {
         with(nil) { (ring) throws(VirtQueueError) in
-            func take() throws(VirtQueueError) -> VirtChain? {
-                switch ring {
-                case .split(let ring): try ring.next(core.memory, &split, epoch)
-                case .packed(let ring): try ring.next(core.memory, &packed, epoch)
-                }
+            if let chain = try next(ring) { return chain }
+            // With the event index, the driver tells of what comes behind this place only; it may have come meanwhile.
+            guard hearsNotifications else { return nil }
+            switch ring {
+            case .split(let ring): ring.setNotification(true, split)
+            case .packed(let ring): ring.setNotification(true, packed)
             }
-            var chain = try take()
-            if chain == nil, !isQuiet, case .split(let ring) = ring {
-                // With event indices the driver tells once for each place that is asked for; what came meanwhile is seen here.
-                ring.setNotification(true, split)
-                chain = try take()
-            }
-            guard let chain else { return nil }
-            inFlight += 1
-            return chain
+            return try next(ring)
         }
     }
 
@@ -143,7 +145,7 @@ public final class VirtQueue {
 
     /// Whether the driver shall tell when it makes more available. After switching on, look once more.
     public func setNotification(_ isOn: Bool) {
-        isQuiet = !isOn
+        hearsNotifications = isOn
         with(()) { ring in
             switch ring {
             case .split(let ring): ring.setNotification(isOn, split)
