@@ -50,6 +50,7 @@ part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
+part "networks of machines" Tests/Network/run.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 if [ -n "${APUS_FULL:-}" ]; then
