@@ -1,5 +1,6 @@
 # The front door. Each verb says what it does; the work is in Scripts/, Tests/ and Benchmarks/.
-#   make run      builds Apus, fetches a small Debian riscv64 root into the cache, and runs programs from it
+#   make run      builds Apus, makes a Debian riscv64 disk in the cache, and boots it to a shell in this terminal
+#   make programs builds Apus, fetches a small Debian riscv64 root into the cache, and runs programs from it
 #   make build    .build/release/apus
 #   make test     all tests: unit, golden, differential, end to end   (what .ci/run calls)
 #   make check    the same without fetching anything: only the Swift tests
@@ -8,12 +9,17 @@
 #   make stress-managed   fifty runs of programs for fourteen run-time systems: Node.js, Java, Go, …   (RUNS=n)
 #   make static   .build-static/release/apus: one fully static executable
 #   make clean    removes what was built; make distclean also what was fetched
-.PHONY: run build test check bench stress stress-managed static clean distclean
+.PHONY: run programs build test check bench stress stress-managed static clean distclean
 
 run:
+	@Scripts/install-packages.sh machine
+	@Scripts/build.sh
+	@Scripts/show-machine.sh
+
+programs:
 	@Scripts/install-packages.sh run
 	@Scripts/build.sh
-	@Scripts/demonstrate.sh
+	@Scripts/show-programs.sh
 
 build:
 	@Scripts/install-packages.sh build

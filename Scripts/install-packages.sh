@@ -1,5 +1,5 @@
 #!/bin/bash
-# install-packages.sh PURPOSE   installs the Debian packages that PURPOSE (build, run, root, test, bench) needs and this
+# install-packages.sh PURPOSE   installs the Debian packages that PURPOSE (build, run, root, machine, test, bench) needs and this
 # machine lacks, with apt-get, as root or through sudo; says what it does, and names them when it cannot.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
@@ -7,9 +7,10 @@ set -euo pipefail
 build="git ca-certificates gcc libc6-dev libstdc++-dev binutils zlib1g-dev libzstd-dev libbz2-dev liblzma-dev nettle-dev libgnutls28-dev libslirp-dev"
 root="debootstrap debian-archive-keyring util-linux"
 run="$build apt tar debian-archive-keyring"
+machine="$run $root e2fsprogs opensbi"
 test="$run $root gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin openssl curl python3 python3-venv cpio xz-utils"
 bench="$test python3 g++"
-case ${1:-build} in build) wanted=$build;; run) wanted=$run;; root) wanted=$root;; test) wanted=$test;; bench) wanted=$bench;; *) die "unknown purpose $1";; esac
+case ${1:-build} in build) wanted=$build;; run) wanted=$run;; root) wanted=$root;; machine) wanted=$machine;; test) wanted=$test;; bench) wanted=$bench;; *) die "unknown purpose $1";; esac
 
 command -v swift > /dev/null || die "no swift on PATH: install the Swift 6.3 toolchain first"
 command -v dpkg-query > /dev/null || { say "not a Debian system: install the like of: $wanted"; exit 0; }

@@ -1,7 +1,8 @@
 #!/bin/bash
 # initrd.sh OUT   an initrd (cpio, gzip) with busybox, the kernel's drivers of disks, and an init that runs /script and powers off.
 set -euo pipefail
-kit=${GUEST_KIT:-$HOME/.cache/guest-kit}
+. "$(dirname "$(readlink -f "$0")")/../../Scripts/cache.sh"
+kit=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 modules=$kit/kernel/riscv64/modules
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

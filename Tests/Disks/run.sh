@@ -5,10 +5,9 @@ set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
 executable=${APUS:-$REPO/.build/release/apus}
-kit=${GUEST_KIT:-$HOME/.cache/guest-kit}
+kit=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 firmware=$kit/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin
 kernel=$kit/kernel/riscv64/vmlinuz
-[ -e "$kernel" ] || { for part in kernel busybox; do "$REPO/../shared/guest-kit/get.sh" $part riscv64; done > /dev/null 2>&1; "$REPO/../shared/guest-kit/get.sh" firmware > /dev/null 2>&1; [ -e "$kernel" ] || die "no kernel of a guest in $kit"; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1

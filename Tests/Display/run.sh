@@ -7,8 +7,7 @@ here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
 export REPO
 executable=${APUS:-$REPO/.build/release/apus}
-kit=${GUEST_KIT:-$HOME/.cache/guest-kit}
-[ -e "$kit/kernel/riscv64/vmlinuz" ] || "$REPO/../shared/guest-kit/get.sh" riscv64 || die "no guest kit"
+kit=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 firmware=$kit/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin
 work=$(mktemp -d) passed=0 failed=0 guests=()
 trap 'for process in "${guests[@]}"; do kill "$process" 2> /dev/null; done; rm -rf "$work"' EXIT

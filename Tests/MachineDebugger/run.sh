@@ -4,9 +4,8 @@
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../Scripts/cache.sh"
-apus=$REPO/.build/release/apus; kit=${XDG_CACHE_HOME:-$HOME/.cache}/guest-kit
+apus=$REPO/.build/release/apus; kit=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 for tool in gdb-multiarch cpio riscv64-linux-gnu-gcc; do command -v $tool > /dev/null || die "no $tool: Scripts/install-packages.sh test installs it"; done
-[ -f "$kit/kernel/riscv64/vmlinuz" ] || "$REPO/../shared/guest-kit/get.sh" > /dev/null || die "no kernel for riscv64"
 firmware=$kit/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin kernel=$kit/kernel/riscv64/vmlinuz
 work=$(mktemp -d); machine=; trap '[ -n "$machine" ] && kill -9 $machine 2> /dev/null; rm -rf "$work"' EXIT; cd "$work" || exit 1
 passed=0 failed=0

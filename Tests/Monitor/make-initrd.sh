@@ -2,6 +2,7 @@
 # make-initrd.sh FILE   the kit's initrd with guest.sh for /init
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-data=${GK_DATA:-${XDG_CACHE_HOME:-$HOME/.cache}/guest-kit}
+. "$here/../../Scripts/cache.sh"
+data=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 (cd "$folder" && zcat "$data/initrd/riscv64.cpio.gz" | cpio -id --quiet && cp "$here/guest.sh" init && chmod +x init && find . | cpio -o -H newc --quiet | gzip -1) > "$1"

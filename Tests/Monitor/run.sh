@@ -5,8 +5,7 @@ set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
 executable=${APUS:-$REPO/.build/release/apus}
-data=${GK_DATA:-${XDG_CACHE_HOME:-$HOME/.cache}/guest-kit}
-[ -e "$data/initrd/riscv64.cpio.gz" ] || "$REPO/../shared/guest-kit/get.sh" initrd riscv64 >&2 || exit 1
+data=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 venv=$APUS_CACHE/qmp-venv
 if [ ! -e "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import qemu.qmp' 2> /dev/null; then
     say "fetching the Python client"

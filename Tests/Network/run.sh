@@ -2,18 +2,12 @@
 # run.sh   The network of machines with Debian's kernel: user-mode networking (DHCP, transfers both ways with checksums,
 # forwarding), virtio-net over PCI and memory-mapped registers, sockets between two guests and between Apus and QEMU 10, packet
 # dumps, console ports, what is refused. Ends with 'N passed, N failed'.
-#   GUEST_KIT   where firmware, kernel and busybox initrd are (default: guest-kit in the user's cache folder)
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
 executable=${APUS:-$REPO/.build/release/apus}
-kit=${GUEST_KIT:-${XDG_CACHE_HOME:-$HOME/.cache}/guest-kit}
+kit=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
 firmware=$kit/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin kernel=$kit/kernel/riscv64/vmlinuz
-if [ ! -e "$kit/initrd/riscv64.cpio.gz" ] || [ ! -e "$firmware" ]; then
-    get=$REPO/../shared/guest-kit/get.sh
-    [ -x "$get" ] || die "no guest kit at $kit"
-    "$get" initrd riscv64 > /dev/null && "$get" firmware > /dev/null || die "the guest kit cannot be fetched"
-fi
 ten=$("$SCRIPTS/fetch-qemu-system.sh") || exit 1
 work=$(mktemp -d)
 processes=()

@@ -1,5 +1,5 @@
 #!/bin/bash
-# demonstrate.sh   runs real riscv64 programs in front of the user, saying what it does.
+# show-programs.sh   runs real riscv64 programs in front of the user, saying what it does.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
 apus=$REPO/.build/release/apus

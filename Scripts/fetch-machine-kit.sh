@@ -1,0 +1,17 @@
+#!/bin/bash
+# fetch-machine-kit.sh   what tests of machines boot, out of Debian trixie's packages, in the guest kit's folder ($GK_DATA), which
+# it prints: firmware/…/fw_dynamic.bin, kernel/riscv64/{vmlinuz,modules}, busybox/riscv64/busybox, initrd/riscv64.cpio.gz.
+set -euo pipefail
+. "$(dirname "$(readlink -f "$0")")/cache.sh"
+export GK_DATA=${GK_DATA:-${GUEST_KIT:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/guest-kit}}
+kit=$REPO/../shared/guest-kit
+if [ ! -e "$GK_DATA/initrd/riscv64.cpio.gz" ] || [ ! -e "$GK_DATA/kernel/riscv64/vmlinuz" ]; then
+    [ -x "$kit/get.sh" ] || die "no guest kit beside this checkout, and nothing in $GK_DATA"
+    say "fetching Debian's riscv64 kernel and busybox into $GK_DATA"
+    "$kit/get.sh" initrd riscv64 >&2    # and what it is made of
+fi
+if [ ! -e "$GK_DATA/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin" ]; then
+    say "fetching OpenSBI"
+    (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie amd64 opensbi)) >&2
+fi
+echo "$GK_DATA"
