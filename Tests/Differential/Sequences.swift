@@ -40,8 +40,9 @@ struct Sequences {
             try program.make().write(toFile: source, atomically: true, encoding: .utf8)
             let executable = try Tools.buildGuest([source], compressed: true, xlen: xlen, flags: SequenceProgram.linkerFlags, as: "sequence", in: folder)
             _ = try Tools.run("riscv64-linux-gnu-objcopy", ["-O", "binary", "-j", ".program", executable, image])
-            guard let reference = try? Tools.run(qemu, ["-cpu", Tools.qemuCPU("max", xlen), executable]) else {
-                print("program of seed \(seed): QEMU itself fails")
+            let reference: Data
+            do { reference = try Tools.run(qemu, ["-cpu", Tools.qemuCPU("max", xlen), executable]) } catch {
+                print("program of seed \(seed): QEMU itself fails: \(error)")
                 keep(executable, seed)
                 differing += 1
                 continue

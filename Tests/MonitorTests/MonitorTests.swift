@@ -69,7 +69,11 @@ private let catalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProt
         try graph.create(folder + "/a", format: QCOW2Format.self, size: 1 << 20, options: options)
         let service = BlockService(graph, monitor)
         func ask(_ name: String, _ text: String = "{}") throws -> JSONValue { try monitor.execute(name, JSONValue(parsing: text)) }
-        _ = try ask("blockdev-add", #"{"driver": "qcow2", "node-name": "q", "file": {"driver": "file", "node-name": "f", "filename": "\#(folder)/a"}}"#)
+        // A program that another test forks holds the new file's lock until it executes.
+        let description = #"{"driver": "qcow2", "node-name": "q", "file": {"driver": "file", "node-name": "f", "filename": "\#(folder)/a"}}"#
+        for attempt in 0... {
+            do { _ = try ask("blockdev-add", description); break } catch where attempt < 100 && "\(error)".contains("lock") { usleep(50_000) }
+        }
         _ = try ask("block-dirty-bitmap-add", #"{"node": "q", "name": "x"}"#)
         let node = try #require(service.entry("q")?.node)
         try node.write(70000, bytes: [1])

@@ -33,23 +33,26 @@ extension Virt {
     }
 
     private func load(_ files: BootFiles) throws(ImageError) {
-        var start = startsInFlash ? Map.flash.base : Map.ram
+        // As in QEMU: with firmware in memory the flash holds what that starts in S-mode; alone, it is the firmware.
+        let flashIsFirmware = startsInFlash && files.firmware == nil
+        var start = flashIsFirmware ? Map.flash.base : Map.ram
         var firmwareEnd = Map.ram
         if let firmware = files.firmware {
             let image = try KernelImage.load(firmware.bytes, at: Map.ram, machine: Self.elfMachine, name: firmware.name)
             try add(image, firmware.name)
             firmwareEnd = image.end
-            if !startsInFlash { start = image.entry }
+            start = image.entry
         }
-        var kernelEntry: UInt64 = 0, initrd: Range<UInt64>?
+        var kernelEntry: UInt64 = startsInFlash && !flashIsFirmware ? Map.flash.base : 0, initrd: Range<UInt64>?
         if let kernel = files.kernel {
+            guard kernelEntry == 0 else { throw ImageError("-kernel '\(kernel.name)': the flash (-drive if=pflash) holds what the firmware starts; '-bios none' starts in the flash itself") }
             // The kernel's page tables want its beginning aligned to a large page.
             let unit: UInt64 = harts.registerBits == 64 ? 2 << 20 : 4 << 20
             let address = files.firmware == nil ? Map.ram : (firmwareEnd + unit - 1) / unit * unit
             let image = try KernelImage.load(kernel.bytes, at: address, machine: Self.elfMachine, name: kernel.name)
             try add(image, kernel.name)
             kernelEntry = image.entry
-            if files.firmware == nil, !startsInFlash { start = image.entry }
+            if files.firmware == nil, !flashIsFirmware { start = image.entry }
             if let disk = files.initrd { initrd = try load(initrd: disk, behind: image.end) }
         }
         if let given = files.deviceTree {
