@@ -33,6 +33,7 @@ public final class DeviceTable: Sendable {
         var globals: [(driver: String, property: String, value: String)] = []
         var count = 0
         var gone: @Sendable (Entry) -> Void = { _ in }
+        var departed: @Sendable (String) -> Void = { _ in }
         var changed: @Sendable (Entry) -> Void = { _ in }
     }
     private let parts: BoardParts
@@ -59,6 +60,8 @@ public final class DeviceTable: Sendable {
     var entries: [Entry] { state.withLock { $0.entries } }
     func find(_ name: String) -> Entry? { state.withLock { $0.entries.first { $0.name == name || $0.path == name } } }
     func onRemoval(_ body: @escaping @Sendable (Entry) -> Void) { state.withLock { $0.gone = body } }
+    /// Told the name of each device that has left.
+    public func onDeparture(_ body: @escaping @Sendable (String) -> Void) { state.withLock { $0.departed = body } }
     /// Told of each new device.
     func onArrival(_ body: @escaping @Sendable (Entry) -> Void) { state.withLock { $0.changed = body } }
 
@@ -159,5 +162,6 @@ public final class DeviceTable: Sendable {
             try? disk.node.close()
         }
         gone(entry)
+        state.withLock { $0.departed }(entry.name)
     }
 }

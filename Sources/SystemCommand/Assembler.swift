@@ -89,7 +89,10 @@ struct MachineAssembler {
             try maker.add(id, KeyValues(pairs: settings))
         }
         watched.loaded = board.contents
-        try startMonitors(MachineMonitor(watched, monitor, blocks), &streams)
+        let human = MachineMonitor(watched, monitor, blocks)
+        BackEndCommands(network: network, displays: displays, loop: loop).register(monitor, human)
+        devices.onDeparture { network.removeCard($0) }
+        try startMonitors(human, &streams)
         return machine
     }
 

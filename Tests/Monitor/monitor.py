@@ -1,6 +1,6 @@
 """The monitor of a machine, by the client that QEMU's own tests use (qemu.qmp). Prints one line for each failure and
 'N passed, N failed' at the end.   monitor.py APUS FIRMWARE KERNEL INITRD FOLDER [REFERENCE]"""
-import asyncio, json, os, re, signal, subprocess, sys, time
+import asyncio, contextlib, json, os, re, signal, subprocess, sys, time
 from qemu.qmp import QMPClient, ExecuteError
 
 apus, firmware, kernel, initrd, folder = sys.argv[1:6]
@@ -351,7 +351,8 @@ async def test_schema():
         await client.connect(path)
         theirs = arguments(await client.execute("query-qmp-schema"))
         await client.execute("quit")
-        await client.disconnect()
+        with contextlib.suppress(EOFError):     # it may be gone already
+            await client.disconnect()
     finally:
         process.wait(10)
     for name, (members, _, _) in sorted(ours.items()):

@@ -14,7 +14,6 @@ fi
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "$here/make-initrd.sh" "$work/initrd" || exit 1
 truncate -s 4M "$work/disk.img"
-reference=$data/bin/q10-system-riscv64
-[ -x "$reference" ] || reference=
+reference=$("$SCRIPTS/fetch-qemu-system.sh") || exit 1
 TMPDIR=$work timeout 300 "$venv/bin/python" "$here/monitor.py" "$executable" \
     "$data/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin" "$data/kernel/riscv64/vmlinuz" "$work/initrd" "$work" $reference 2> >(grep -v -e '^$' >&2)
