@@ -77,7 +77,6 @@ struct NetworkRequest {
             }
             _ = values.take("type")
             let model = values.take("model"), mac = values.take("macaddr"), other = values.take("netdev")
-            for name in ["id", "name", "addr", "vectors"] { _ = values.take(name) }
             try values.finish()
             if other == nil { try network.add(OptionValues("-net", [("type", "hubport"), ("id", port), ("hubid", "0")])) }
             cards.append(CardRequest(driver: try Self.driver(model, models, "-net nic"), backEnd: other ?? port, mac: mac))

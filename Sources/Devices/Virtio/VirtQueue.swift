@@ -97,6 +97,23 @@ public final class VirtQueue {
         }
     }
 
+    /// The next chains, at most `most`, as `request` makes something of them (nil: the chain is left out); none: notifications
+    /// are on again.
+    func batch<Request>(_ most: Int, _ request: (VirtChain) -> Request?) -> [Request] {
+        var requests: [Request] = []
+        while requests.count < most {
+            guard let chain = next() else {
+                if !requests.isEmpty { break }
+                setNotification(true)
+                guard isPending else { break }
+                setNotification(false)
+                continue
+            }
+            if let request = request(chain) { requests.append(request) }
+        }
+        return requests
+    }
+
     /// Whether `next` has something.
     public var isPending: Bool {
         with(false) { (ring) throws(VirtQueueError) in

@@ -154,23 +154,13 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
     /// The next requests of a queue; none: its notifications are on again.
     private func take(_ number: Int) -> [Request] {
         guard core.queues.indices.contains(number) else { return [] }
-        let queue = core.queues[number]
-        var requests: [Request] = []
-        while requests.count < RequestWorkers<Request, Int>.batch {
-            guard let chain = queue.next() else {
-                if !requests.isEmpty { break }
-                queue.setNotification(true)
-                guard queue.isPending else { break }
-                queue.setNotification(false)
-                continue
-            }
+        return core.queues[number].batch(RequestWorkers<Request, Int>.batch) { chain in
             guard chain.readable.count >= 16, chain.writable.count >= 1 else {
                 core.fail("a block request without header or status")
-                continue
+                return nil
             }
-            requests.append(Request(queue: number, chain: chain))
+            return Request(queue: number, chain: chain)
         }
-        return requests
     }
 
     /// Whether a vCPU may do the request itself: a short read or write.

@@ -111,23 +111,13 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
 
     private func take(_ number: Int) -> [Request] {
         guard core.queues.indices.contains(number) else { return [] }
-        let queue = core.queues[number]
-        var requests: [Request] = []
-        while requests.count < RequestWorkers<Request, Int>.batch {
-            guard let chain = queue.next() else {
-                if !requests.isEmpty { break }
-                queue.setNotification(true)
-                guard queue.isPending else { break }
-                queue.setNotification(false)
-                continue
-            }
+        return core.queues[number].batch(RequestWorkers<Request, Int>.batch) { chain in
             guard chain.readable.count >= 19 + Int(commandSize), chain.writable.count >= 12 + Int(senseSize) else {
                 core.fail("a SCSI request without header or room for its response")
-                continue
+                return nil
             }
-            requests.append(Request(queue: number, chain: chain, commandSize: Int(commandSize), senseSize: Int(senseSize)))
+            return Request(queue: number, chain: chain, commandSize: Int(commandSize), senseSize: Int(senseSize))
         }
-        return requests
     }
 
     private static func isSmall(_ request: Request) -> Bool {
