@@ -219,13 +219,17 @@ def vga(address, locked, authority, log):
     until("the mouse moves", lambda: "02 00 00 00 07 00 00 00" in text(log) and "02 00 01 00 fd ff ff ff" in text(log))
     # Known pixels: 64 lines of red, then of green, at the top of the frame buffer.
     lines = 64 * client.width * 4
-    client.type("clear; stty -echo; printf '\\33[?25l'\n")
-    client.type(f"yes 'AB@Z' | tr -d '\\n' | head -c {lines} > /dev/fb0; echo painted > /dev/ttyS0\n")
+    # The shell must have read the first line before the second is typed, and print no prompt over the picture: else text lies on it.
+    client.type("clear; stty -echo; printf '\\33[?25l'; echo cleared > /dev/ttyS0\n")
+    until("cleared", lambda: "cleared" in text(log))
+    time.sleep(0.5)
+    client.type(f"yes 'AB@Z' | tr -d '\\n' | head -c {lines} > /dev/fb0; echo painted > /dev/ttyS0; read line\n")
     until("painted", lambda: "painted" in text(log))
     time.sleep(0.5)
     quiet(client)
     good = sum(p == 0x404241 for row in client.pixels[34:60] for p in row)
     say("the pixels are those that were written", good == 26 * client.width, good, hex(client.pixels[1][1]))
+    client.type("\n")
 
 
 def plain(address, log, width, height):
