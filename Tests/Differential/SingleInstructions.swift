@@ -38,9 +38,9 @@ struct SingleInstructions {
             let (program, engines) = entry.usesVectors ? (vectorProgram, vectorEngines) : (scalarProgram, scalarEngines)
             let words = CaseState.wordCount(vectorBytes: entry.usesVectors ? vectorBytes : 0)
             var random = Random(state: seed &+ UInt64(entry.match) &* 0x1_0000_0001)
-            let records = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), xlen, using: &random) }
-            let output: Data
-            do { output = try Tools.run(qemu, ["-cpu", Tools.qemuCPU(model, xlen) + ",vlen=\(vectorBytes * 8)", program], input: records.flatMap(\.bytes)) } catch {
+            let wanted = (0 ..< encodings).map { _ in entry.record(count: UInt32(states), xlen, using: &random) }
+            let records: [CaseRecord], output: Data
+            do { (records, output) = try reference(wanted, entry, [program], model) } catch {
                 print("\(entry.syntax): \(error)")
                 failing.append(entry.syntax)
                 continue
@@ -56,6 +56,28 @@ struct SingleInstructions {
         print("\(total) cases on \(xlen.baseName) \(model), \(self.engines.map(\.rawValue).joined(separator: ", ")): \(failing.count) instructions differ")
         for syntax in failing { print("  \(syntax)") }
         return Outcome(passed: instructions - failing.count, failed: failing.count)
+    }
+
+    /// What QEMU makes of records. QEMU dies of some vector accesses by an assertion of its own (docs/differences.md): those
+    /// records are found by halving and left out, a tenth of them at most.
+    private func reference(_ records: [CaseRecord], _ entry: CatalogueEntry, _ program: [String], _ model: String) throws -> ([CaseRecord], Data) {
+        let cpu = ["-cpu", Tools.qemuCPU(model, xlen) + ",vlen=\(vectorBytes * 8)"]
+        var fatal = 0
+        func run(_ part: ArraySlice<CaseRecord>) throws -> ([CaseRecord], Data) {
+            do { return (Array(part), try Tools.run(qemu, cpu + program, input: part.flatMap(\.bytes))) } catch {
+                guard entry.usesVectors, fatal < max(1, records.count / 10) else { throw error }
+                if part.count == 1 {
+                    fatal += 1
+                    return ([], Data())
+                }
+                let middle = part.startIndex + part.count / 2
+                let (first, second) = (try run(part[..<middle]), try run(part[middle...]))
+                return (first.0 + second.0, first.1 + second.1)
+            }
+        }
+        let result = try run(records[...])
+        if fatal > 0 { print("\(entry.syntax): QEMU dies of \(fatal) of \(records.count) cases' encodings; left out") }
+        return result
     }
 
     private func isWanted(_ entry: CatalogueEntry, _ model: String) -> Bool {

@@ -10,29 +10,60 @@ public protocol AddressSpaceObserver: AnyObject, Sendable {
     func addressSpaceChanged()
 }
 
+/// What is published of an address space. By itself, so that nobody holds the space weakly: references to what is held so are slow
+/// to count, and every page-table walk hands the space on.
+private final class PublishedMap: Sendable {
+    let root: Region
+    let current: Locked<FlatView>
+    private let observers = Locked<[Observer]>([])
+
+    private struct Observer: Sendable {
+        weak var observer: (any AddressSpaceObserver)?
+    }
+
+    init(of root: Region) {
+        self.root = root
+        current = Locked(FlatView(of: root))
+    }
+
+    func observe(_ observer: any AddressSpaceObserver) {
+        observers.withLock { list in
+            list.removeAll { $0.observer == nil }
+            list.append(Observer(observer: observer))
+        }
+    }
+
+    func publish() {
+        let view = FlatView(of: root)
+        current.withLock { $0 = view }
+    }
+
+    func tellObservers() {
+        for entry in observers.withLock({ $0 }) { entry.observer?.addressSpaceChanged() }
+    }
+}
+
 /// An address space. All methods may be called from any thread.
 public final class AddressSpace: @unchecked Sendable {
     public let name: String
-    public let root: Region
-    private let current: Locked<FlatView>
-    private let observers = Locked<[Observer]>([])
+    public var root: Region { map.root }
+    private let map: PublishedMap
     private static let serials = Locked<UInt64>(0)
     /// One lock for all trees: regions may be shown in several spaces.
     private static let treeLock = Locked<Int>(0)
-    private static let spaces = Locked<[Observer]>([])
+    private static let maps = Locked<[KnownMap]>([])
 
-    private struct Observer: Sendable {
-        weak var space: AddressSpace?
-        weak var observer: (any AddressSpaceObserver)?
+    private struct KnownMap: Sendable {
+        weak var map: PublishedMap?
     }
 
     public init(name: String, root: Region) {
         self.name = name
-        self.root = root
-        current = Locked(FlatView(of: root))
-        Self.spaces.withLock { list in
-            list.removeAll { $0.space == nil }
-            list.append(Observer(space: self))
+        let map = PublishedMap(of: root)
+        self.map = map
+        Self.maps.withLock { list in
+            list.removeAll { $0.map == nil }
+            list.append(KnownMap(map: map))
         }
     }
 
@@ -62,27 +93,17 @@ public final class AddressSpace: @unchecked Sendable {
     private static func change(_ body: () -> Void) {
         treeLock.lock()
         body()
-        let spaces = Self.spaces.withLock { $0.compactMap(\.space) }
-        for space in spaces {
-            let view = FlatView(of: space.root)
-            space.current.withLock { $0 = view }
-        }
+        let maps = Self.maps.withLock { $0.compactMap(\.map) }
+        for map in maps { map.publish() }
         treeLock.unlock()
-        for space in spaces {
-            for entry in space.observers.withLock({ $0 }) { entry.observer?.addressSpaceChanged() }
-        }
+        for map in maps { map.tellObservers() }
     }
 
-    public func observe(_ observer: any AddressSpaceObserver) {
-        observers.withLock { list in
-            list.removeAll { $0.observer == nil }
-            list.append(Observer(observer: observer))
-        }
-    }
+    public func observe(_ observer: any AddressSpaceObserver) { map.observe(observer) }
 
     /// All ranges, by address: what `info mtree -f` shows.
     public var ranges: [FlatRange] { view.ranges }
-    private var view: FlatView { current.withLock { $0 } }
+    private var view: FlatView { map.current.withLock { $0 } }
 
     /// What answers at `address`.
     public func find(_ address: UInt64) -> FlatRange? { view.find(address) }

@@ -192,7 +192,7 @@ public final class SoftMMU: @unchecked Sendable {
         if let known = code.find(address, mmuIndex) { return known }
         let inside = address & (RAMBlock.pageBytes &- 1)
         guard let page = guest.translate(address, .fetch, bytes: guest.minimumInstructionLength, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return nil }
-        guard let span = memory.memory(at: page.physical) else {
+        guard let span = span(at: page.physical) else {
             guest.recordBusError(address, .fetch, mmuIndex: mmuIndex, of: vcpu)
             return nil
         }

@@ -7,7 +7,7 @@ import Host
 import Translation
 
 /// A privilege mode, numbered as in `mstatus.MPP`.
-enum PrivilegeMode: UInt64 {
+package enum PrivilegeMode: UInt64, Sendable {
     case user = 0, supervisor = 1, machine = 3
 }
 
@@ -76,7 +76,7 @@ public final class Hart: @unchecked Sendable {
     var stimecmp: UInt64 = .max
     var counters = [UInt64](repeating: 0, count: 32)
     var events = [UInt64](repeating: 0, count: 32)
-    var pmp: PhysicalMemoryProtection
+    let pmp: PhysicalMemoryProtection
     var hypervisor = HypervisorState()
     var stateEnable = StateEnable()
 
@@ -144,7 +144,7 @@ public final class Hart: @unchecked Sendable {
             mideleg = VirtualInterrupts.delegated
             hypervisor.vsstatus = mstatus & MStatus.uxl
         }
-        pmp = PhysicalMemoryProtection(entries: configuration.pmpEntries)
+        pmp.reset()
         stateEnable = StateEnable()
         _ = apus_atomic_and_u32(software, 0)
         updateTimers()

@@ -2,12 +2,23 @@
 
 import Translation
 
-struct PhysicalMemoryProtection {
-    private(set) var configurations: [UInt8]
-    private(set) var addresses: [UInt64]
+/// One hart's entries. A class, as every step of a page-table walk asks it: nothing is copied to do so.
+package final class PhysicalMemoryProtection {
+    package private(set) var configurations: [UInt8]
+    package private(set) var addresses: [UInt64]
     private let count: Int
     /// The entries that match anything: first and last byte, and the configuration.
     private var active: [(first: UInt64, last: UInt64, bits: UInt8)] = []
+
+    /// Addresses for which one rule holds, as found last for each mode: most of memory is one stretch.
+    private struct Stretch: BitwiseCopyable {
+        var first: UInt64 = 1
+        var last: UInt64 = 0
+        var rights: AccessRights = []
+        /// Whether all bytes from `low` to `high` are in it.
+        func contains(_ low: UInt64, _ high: UInt64) -> Bool { first <= low && low <= high && high <= last }
+    }
+    private var ordinary = Stretch(), machine = Stretch()
 
     static let locked: UInt8 = 0x80
     private static let execute: UInt8 = 4
@@ -22,7 +33,8 @@ struct PhysicalMemoryProtection {
     var securityBits: UInt64 { (separatesMachine ? 1 : 0) | (deniesByDefault ? 2 : 0) | (bypassesLocks ? 4 : 0) }
 
     /// The first two bits stay set; the third cannot be set while an entry is locked.
-    mutating func setSecurityBits(_ value: UInt64) {
+    package func setSecurityBits(_ value: UInt64) {
+        defer { forget() }
         bypassesLocks = value & 4 != 0 && (bypassesLocks || !configurations.contains { $0 & Self.locked != 0 })
         separatesMachine = separatesMachine || value & 1 != 0
         deniesByDefault = deniesByDefault || value & 2 != 0
@@ -30,15 +42,25 @@ struct PhysicalMemoryProtection {
     /// Bits of a physical address.
     private static let addressBits: UInt64 = 56
 
-    init(entries: Int) {
+    package init(entries: Int) {
         count = min(max(entries, 0), 64)
         configurations = Array(repeating: 0, count: 64)
         addresses = Array(repeating: 0, count: 64)
     }
 
+    /// As after a reset of the hart.
+    func reset() {
+        configurations = Array(repeating: 0, count: 64)
+        addresses = Array(repeating: 0, count: 64)
+        (separatesMachine, deniesByDefault, bypassesLocks) = (false, false, false)
+        decode()
+    }
+
+    private func forget() { (ordinary, machine) = (Stretch(), Stretch()) }
+
     private func isLocked(_ entry: Int) -> Bool { configurations[entry] & Self.locked != 0 && !bypassesLocks }
 
-    mutating func setConfiguration(_ entry: Int, _ value: UInt8) {
+    package func setConfiguration(_ entry: Int, _ value: UInt8) {
         guard entry < count, !isLocked(entry) else { return }
         if separatesMachine {
             // Code that machine mode may execute cannot be added.
@@ -52,7 +74,7 @@ struct PhysicalMemoryProtection {
         decode()
     }
 
-    mutating func setAddress(_ entry: Int, _ value: UInt64) {
+    package func setAddress(_ entry: Int, _ value: UInt64) {
         guard entry < count, !isLocked(entry) else { return }
         // The base of a locked range is the address register before it.
         if entry + 1 < count, isLocked(entry + 1), configurations[entry + 1] >> 3 & 3 == 1 { return }
@@ -60,8 +82,9 @@ struct PhysicalMemoryProtection {
         decode()
     }
 
-    private mutating func decode() {
+    private func decode() {
         active = []
+        forget()
         for entry in 0 ..< count {
             let address = addresses[entry], bits = configurations[entry]
             switch bits >> 3 & 3 {
@@ -80,8 +103,9 @@ struct PhysicalMemoryProtection {
     }
 
     /// Whether all of the naturally aligned `size` bytes around `address` are in the same entry, or in none.
-    func isUniform(_ address: UInt64, size: UInt64) -> Bool {
+    package func isUniform(_ address: UInt64, size: UInt64) -> Bool {
         let first = address & ~(size &- 1), last = first | (size &- 1)
+        if ordinary.contains(first, last) || machine.contains(first, last) { return true }
         for entry in active where entry.first <= last && entry.last >= first { return entry.first <= first && entry.last >= last }
         return true
     }
@@ -104,26 +128,47 @@ struct PhysicalMemoryProtection {
 
     /// What accesses of `mode` to the `bytes` at `address` are allowed.
     /// - Returns: the rights, and whether they hold for all of the 4 KiB page.
-    func rights(_ address: UInt64, bytes: Int, mode: PrivilegeMode) -> (AccessRights, isWholePage: Bool) {
-        let page = address & ~0xfff, last = address &+ UInt64(bytes - 1)
+    package func rights(_ address: UInt64, bytes: Int, mode: PrivilegeMode) -> (AccessRights, isWholePage: Bool) {
+        let page = address & ~0xfff, last = address &+ UInt64(truncatingIfNeeded: bytes) &- 1
+        let known = mode == .machine ? machine : ordinary
+        if known.contains(page, page | 0xfff), last <= page | 0xfff { return (known.rights, true) }
         var isWhole = true
+        var stretch = Stretch(first: 0, last: .max)
         for entry in active {
+            // What no entry before this one matches, and it neither, on the address's own side of it.
+            if entry.last < address { stretch.first = max(stretch.first, entry.last &+ 1) }
+            if entry.first > address { stretch.last = min(stretch.last, entry.first &- 1) }
             guard entry.first <= page | 0xfff, entry.last >= page else { continue }
             let coversPage = entry.first <= page && entry.last >= page | 0xfff
             if !coversPage { isWhole = false }
             guard entry.first <= last, entry.last >= address else { continue }
             // An access that an entry matches in part fails.
             guard entry.first <= address, entry.last >= last else { return ([], false) }
-            if separatesMachine { return (Self.separated(entry.bits, mode), isWhole) }
-            if mode == .machine, entry.bits & Self.locked == 0 { return ([.load, .store, .fetch], isWhole) }
-            var rights: AccessRights = []
-            if entry.bits & 1 != 0 { rights.insert(.load) }
-            if entry.bits & 2 != 0 { rights.insert(.store) }
-            if entry.bits & 4 != 0 { rights.insert(.fetch) }
-            return (rights, isWhole)
+            stretch.rights = rights(entry.bits, mode)
+            (stretch.first, stretch.last) = (max(stretch.first, entry.first), min(stretch.last, entry.last))
+            remember(stretch, mode)
+            return (stretch.rights, isWhole)
         }
-        guard mode == .machine else { return (count == 0 ? [.load, .store, .fetch] : [], isWhole) }
-        if deniesByDefault { return ([], isWhole) }
-        return (separatesMachine ? [.load, .store] : [.load, .store, .fetch], isWhole)
+        stretch.rights = unmatchedRights(mode)
+        remember(stretch, mode)
+        return (stretch.rights, isWhole)
+    }
+
+    private func remember(_ stretch: Stretch, _ mode: PrivilegeMode) {
+        if mode == .machine { machine = stretch } else { ordinary = stretch }
+    }
+
+    /// What an entry that matches allows. User and supervisor mode are alike.
+    private func rights(_ bits: UInt8, _ mode: PrivilegeMode) -> AccessRights {
+        if separatesMachine { return Self.separated(bits, mode) }
+        if mode == .machine, bits & Self.locked == 0 { return [.load, .store, .fetch] }
+        return AccessRights(rawValue: bits & 7)
+    }
+
+    /// What is allowed where no entry matches.
+    private func unmatchedRights(_ mode: PrivilegeMode) -> AccessRights {
+        guard mode == .machine else { return count == 0 ? [.load, .store, .fetch] : [] }
+        if deniesByDefault { return [] }
+        return separatesMachine ? [.load, .store] : [.load, .store, .fetch]
     }
 }
