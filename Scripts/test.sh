@@ -52,6 +52,7 @@ part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "disks of machines with a real kernel" Tests/Disks/run.sh
+part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
 part "displays and input of a machine" Tests/Display/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh

@@ -39,7 +39,7 @@ struct MachineAssembler {
         let late = Late()
         let parts = BoardParts(loop: loop, requests: MachineRequests { request in late.machine.withLock { $0 }?.control.take(request) })
         let guest: RISCVMachineGuest
-        do throws(CPUModelError) { guest = try RISCVMachineGuest(parsing: configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"), xlen: xlen) } catch {
+        do throws(CPUModelError) { guest = try RISCVMachineGuest(parsing: configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"), xlen: xlen, guestFiles: configuration.interrupts.guestFiles) } catch {
             throw ConfigurationError("-cpu: \(error.description)")
         }
         var engineOptions = EngineOptions()
@@ -57,12 +57,14 @@ struct MachineAssembler {
         var options = BoardOptions(processors: configuration.processors, memory: configuration.memory)
         options.serials = try serials(&streams)
         options.flashes = try flashes(graph)
+        options.interrupts = configuration.interrupts
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
         let harts = Locked<[Hart]>([])
         let board = try Virt(parts, options, harts: guest.description, wires: (0 ..< configuration.processors).map { wires(of: $0, harts) })
         for number in 0 ..< configuration.processors {
             let processor = processors[number]
             let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase) { processor.requestInterrupt() }
+            if let files = board.interruptFiles(ofHart: number) { hart.interruptFiles = HartInterruptFiles(machine: files.machine, supervisor: files.supervisor, guests: files.guests) }
             harts.withLock { $0.append(hart) }
         }
         try openDrives(graph, blocks)
@@ -100,8 +102,12 @@ struct MachineAssembler {
         func wire(_ interrupt: HartInterrupt) -> InterruptLine {
             InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setInterrupt(interrupt, level) }
         }
+        let guests = (0 ..< (configuration.interrupts.guestFiles ?? 0)).map { guest in
+            InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setGuestInterrupt(guest + 1, level) }
+        }
         return HartInterrupts(machineSoftware: wire(.machineSoftware), machineTimer: wire(.machineTimer), machineExternal: wire(.machineExternal),
-                              supervisorSoftware: wire(.supervisorSoftware), supervisorExternal: wire(.supervisorExternal))
+                              supervisorSoftware: wire(.supervisorSoftware), supervisorExternal: wire(.supervisorExternal),
+                              guestExternal: guests)
     }
 
     private func serials(_ streams: inout StreamMaker) throws(ConfigurationError) -> [(any CharacterStream)?] {

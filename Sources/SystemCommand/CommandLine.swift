@@ -90,7 +90,24 @@ struct CommandLineReader {
         if let type = values.take("type") { configuration.machine = type }
         if let accelerator = values.take("accel"), accelerator != "tcg" { throw ConfigurationError("-machine: accelerator '\(accelerator)' is not supported, expected tcg") }
         configuration.dumpsDeviceTree = values.take("dumpdtb")
+        try takeInterrupts(&values)
         try values.finish("-machine")
+    }
+
+    private mutating func takeInterrupts(_ values: inout KeyValues) throws(ConfigurationError) {
+        let guests = values.take("aia-guests"), architecture = values.take("aia")
+        var count = configuration.interrupts.guestFiles ?? 0
+        if let guests {
+            guard let number = Int(guests), (0 ... 7).contains(number) else { throw ConfigurationError("-machine: 'aia-guests' is '\(guests)', expected 0 to 7") }
+            count = number
+        }
+        switch architecture {
+        case nil: if configuration.interrupts.guestFiles != nil { configuration.interrupts = .imsic(guests: count) }
+        case "none": configuration.interrupts = .plic
+        case "aplic": configuration.interrupts = .aplic
+        case "aplic-imsic": configuration.interrupts = .imsic(guests: count)
+        case let other?: throw ConfigurationError("-machine: 'aia' is '\(other)', expected none, aplic or aplic-imsic")
+        }
     }
 
     private mutating func takeProcessors(_ text: String) throws(ConfigurationError) {

@@ -1,6 +1,7 @@
 // What a machine's command line asks for, checked as far as that goes without opening anything.
 
 import Core
+import Machines
 
 /// One `-drive`.
 struct DriveOption {
@@ -19,6 +20,8 @@ struct DriveOption {
 /// A whole command line.
 struct Configuration {
     var machine = "virt"
+    /// `-machine aia=` and `aia-guests=`.
+    var interrupts = InterruptArchitecture.plic
     var cpu: String?
     var engine: String?
     var processors = 1

@@ -147,6 +147,18 @@ public final class GuestMemory: AddressSpaceObserver, @unchecked Sendable {
         if case .device(let target, _) = range.target, (target as? DeviceSlot)?.sendsMessages ?? true, !(target is any MessageReceiver) { return }
         _ = space.write(address, UInt64(data), width: 4)
     }
+
+    /// Sends the message of an interrupt controller: a store that memory or a `MessageReceiver` takes, and no device, as devices
+    /// raise their wires into the controller under their own locks.
+    public func forwardMessage(_ address: UInt64, _ data: UInt32) {
+        guard isEnabled, let range = space.find(address) else { return }
+        switch range.target {
+        case .memory: break
+        case .device(let target, _): if !(target is any MessageReceiver) { return }
+        case .romDevice: return
+        }
+        _ = space.write(address, UInt64(data), width: 4)
+    }
 }
 
 /// A bus target that is no `DeviceSlot` and takes message-signalled interrupts, from any thread and without waiting.

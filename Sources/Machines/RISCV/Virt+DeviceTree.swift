@@ -18,14 +18,14 @@ extension Virt {
         soc.set("#size-cells", 2)
         soc.set("compatible", "simple-bus")
         soc.set("ranges")
-        let plic = describeInterrupts(soc, controllers)
-        describePlatform(root, soc, plic)
-        describePCI(soc, plic)
+        let wired = describeInterrupts(soc, controllers)
+        describePlatform(root, soc, wired)
+        describePCI(soc, wired)
     }
 
-    private static func hex(_ value: UInt64) -> String { String(value, radix: 16) }
+    static func hex(_ value: UInt64) -> String { String(value, radix: 16) }
 
-    private func region(_ node: DeviceTreeNode, _ regions: (base: UInt64, size: UInt64)...) {
+    func region(_ node: DeviceTreeNode, _ regions: (base: UInt64, size: UInt64)...) {
         node.set("reg", cells: regions.flatMap { DeviceTree.cells($0.base) + DeviceTree.cells($0.size) })
     }
 
@@ -67,35 +67,19 @@ extension Virt {
         return controllers
     }
 
-    private func describeInterrupts(_ soc: DeviceTreeNode, _ controllers: [DeviceTreeNode]) -> DeviceTreeNode {
-        let plic = soc.node("plic@" + Self.hex(Map.plic.base))
-        plic.set("riscv,ndev", UInt32(Source.count - 1))
-        region(plic, Map.plic)
-        plic.set("interrupts-extended", cells: controllers.flatMap { [$0.handle, 11, $0.handle, 9] })
-        plic.set("interrupt-controller")
-        plic.set("compatible", strings: ["sifive,plic-1.0.0", "riscv,plic0"])
-        plic.set("#address-cells", 0)
-        plic.set("#interrupt-cells", 1)
-        let clint = soc.node("clint@" + Self.hex(Map.clint.base))
-        clint.set("interrupts-extended", cells: controllers.flatMap { [$0.handle, 3, $0.handle, 7] })
-        region(clint, Map.clint)
-        clint.set("compatible", strings: ["sifive,clint0", "riscv,clint0"])
-        return plic
-    }
-
     private func device(_ parent: DeviceTreeNode, _ name: String, _ base: UInt64, _ size: UInt64, _ compatible: String,
-                        interrupt: (DeviceTreeNode, Int)? = nil) -> DeviceTreeNode {
+                        interrupt: (WiredInterrupts, Int)? = nil) -> DeviceTreeNode {
         let node = parent.node(name + "@" + Self.hex(base))
         if let (controller, source) = interrupt {
-            node.set("interrupts", UInt32(source))
-            node.set("interrupt-parent", controller.handle)
+            node.set("interrupts", cells: controller.cells(source))
+            node.set("interrupt-parent", controller.node.handle)
         }
         region(node, (base, size))
         node.set("compatible", compatible)
         return node
     }
 
-    private func describePlatform(_ root: DeviceTreeNode, _ soc: DeviceTreeNode, _ plic: DeviceTreeNode) {
+    private func describePlatform(_ root: DeviceTreeNode, _ soc: DeviceTreeNode, _ wired: WiredInterrupts) {
         let test = device(soc, "test", Map.test, 0x1000, "")
         test.set("compatible", strings: ["sifive,test1", "sifive,test0", "syscon"])
         for (name, value) in [("poweroff", 0x5555 as UInt32), ("reboot", 0x7777)] {
@@ -105,15 +89,15 @@ extension Virt {
             node.set("regmap", test.handle)
             node.set("compatible", "syscon-" + name)
         }
-        _ = device(soc, "rtc", Map.clock, 0x1000, "google,goldfish-rtc", interrupt: (plic, Source.clock))
-        let serial = device(soc, "serial", Map.serial, 0x100, "ns16550a", interrupt: (plic, Source.serial))
+        _ = device(soc, "rtc", Map.clock, 0x1000, "google,goldfish-rtc", interrupt: (wired, Source.clock))
+        let serial = device(soc, "serial", Map.serial, 0x100, "ns16550a", interrupt: (wired, Source.serial))
         serial.set("clock-frequency", 3_686_400)
         let path = "/soc/serial@" + Self.hex(Map.serial)
         root.node("aliases").set("serial0", path)
         root.node("chosen").set("stdout-path", path)
         for slot in 0 ..< Self.virtioSlots {
             _ = device(soc, "virtio_mmio", Map.virtio.base + UInt64(slot) * Map.virtio.stride, 0x1000, "virtio,mmio",
-                       interrupt: (plic, Source.virtio + slot))
+                       interrupt: (wired, Source.virtio + slot))
         }
         let configuration = device(root, "fw-cfg", Map.firmwareConfiguration, 0x18, "qemu,fw-cfg-mmio")
         configuration.set("dma-coherent")
@@ -123,7 +107,7 @@ extension Virt {
         flash.set("compatible", "cfi-flash")
     }
 
-    private func describePCI(_ soc: DeviceTreeNode, _ plic: DeviceTreeNode) {
+    private func describePCI(_ soc: DeviceTreeNode, _ wired: WiredInterrupts) {
         let pci = soc.node("pci@" + Self.hex(Map.configuration.base))
         pci.set("#address-cells", 3)
         pci.set("#interrupt-cells", 1)
@@ -133,6 +117,7 @@ extension Virt {
         pci.set("linux,pci-domain", 0)
         pci.set("bus-range", 0, 0xff)
         pci.set("dma-coherent")
+        if let messages = wired.messages { pci.set("msi-parent", messages.handle) }
         region(pci, Map.configuration)
         let io: UInt32 = 0x100_0000, memory32: UInt32 = 0x200_0000, memory64: UInt32 = 0x300_0000
         var ranges = [io, 0, 0] + DeviceTree.cells(Map.pciPorts.base) + DeviceTree.cells(Map.pciPorts.size)
@@ -145,7 +130,7 @@ extension Virt {
         var map: [UInt32] = []
         for slot in 0 ..< 4 as Range<UInt32> {
             for pin in 0 ..< 4 as Range<UInt32> {
-                map += [slot << 11, 0, 0, pin + 1, plic.handle, UInt32(Source.pci) + (slot + pin) % 4]
+                map += [slot << 11, 0, 0, pin + 1, wired.node.handle] + wired.cells(Source.pci + Int(slot + pin) % 4)
             }
         }
         pci.set("interrupt-map", cells: map)

@@ -143,7 +143,7 @@ public final class RISCVMachineGuest: SystemGuest {
 
     public func hasWakeUp(_ vcpu: VCPU) -> Bool {
         guard let hart = Hart.of(vcpu.state) else { return true }
-        return hart.mip & hart.mie != 0
+        return hart.hasPendingInterrupt
     }
 
     public func reset(_ vcpu: VCPU) {
