@@ -148,8 +148,12 @@ struct MachineAssembler {
             guard let cache = CacheMode(named: word) else { throw ConfigurationError("-drive: cache is '\(word)', expected writeback, none, writethrough, directsync or unsafe") }
             access.cache = cache
         }
+        if let word = drive.aio {
+            guard let interface = HostInterface(rawValue: word) else { throw ConfigurationError("-drive: aio is '\(word)', expected threads, native or io_uring") }
+            access.interface = interface
+        }
         do throws(BlockError) {
-            if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, graph) }
+            if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, access, graph) }
             return try graph.open(file, format: drive.format, access)
         } catch {
             throw ConfigurationError("-drive: '\(file)': \(error)")

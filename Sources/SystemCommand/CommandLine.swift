@@ -170,6 +170,7 @@ struct CommandLineReader {
             drive.unit = number
         }
         drive.cache = values.take("cache")
+        drive.aio = values.take("aio")
         switch values.take("discard") {
         case nil, "ignore", "off": break
         case "unmap", "on": drive.discards = true

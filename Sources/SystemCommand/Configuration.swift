@@ -12,6 +12,7 @@ struct DriveOption {
     /// As in QEMU, the guest's discards reach the host's file only on request.
     var discards = false
     var cache: String?
+    var aio: String?
     /// `none`, `virtio` or `pflash`.
     var interface = "virtio"
     var unit: Int?
