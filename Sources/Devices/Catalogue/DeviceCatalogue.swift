@@ -40,7 +40,8 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
-    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Void
+    /// - Returns: the disks of the new device.
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> [BlockDevice]
     public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
@@ -64,7 +65,13 @@ public enum DeviceCatalogue {
     /// All devices, by name.
     public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
 
-    public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
+    public static func find(_ name: String) -> CataloguedDevice? {
+        let name = aliases[name] ?? name
+        return all.first { $0.model.name == name }
+    }
+
+    /// Other names that QEMU knows devices by.
+    private static let aliases = ["ahci": "ich9-ahci"]
 
     /// Names of network cards for machines with a PCI bus or slots for virtio devices.
     public static let cards = all.filter { $0.model.category == "network" }.map(\.model.name)

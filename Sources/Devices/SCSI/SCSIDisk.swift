@@ -52,7 +52,8 @@ public final class SCSIDisk: SCSIUnit {
         var mediaEvent: UInt8 = 0
     }
 
-    public init(_ properties: Properties, node: Node, isOptical: Bool) throws(ConfigurationError) {
+    /// - Parameter product: what INQUIRY says, unless it is given.
+    public init(_ properties: Properties, node: Node, isOptical: Bool, product standardProduct: String? = nil) throws(ConfigurationError) {
         self.isOptical = isOptical
         disk = try BlockDevice(node, isReadOnly: isOptical || !node.isWritable)
         let owner = properties.owner
@@ -72,7 +73,7 @@ public final class SCSIDisk: SCSIUnit {
         let physical = try size("physical_block_size", blockSize, blockSize ... 2 << 20)
         physicalExponent = UInt8(physical.trailingZeroBitCount - blockSize.trailingZeroBitCount)
         vendor = try text("vendor", "QEMU", 8)
-        product = try text("product", isOptical ? "QEMU CD-ROM" : "QEMU HARDDISK", 16)
+        product = try text("product", standardProduct ?? (isOptical ? "QEMU CD-ROM" : "QEMU HARDDISK"), 16)
         revision = try text("ver", "2.5+", 4)
         serial = try text("serial", "", 36)
         identifier = try text("device_id", serial.isEmpty ? node.name : String(serial.prefix(20)), 255)
