@@ -27,6 +27,8 @@ public final class DeviceTable: Sendable {
         var isLeaving = false
         /// It hangs from the device in `slot`, and goes with it.
         var isChild = false
+        /// Its tray, if the medium can be taken out.
+        var drive: (any RemovableDrive)?
     }
     public typealias MakeContext = @Sendable (DeviceHost, _ name: String, Properties) throws(ConfigurationError) -> DeviceContext
     public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
@@ -94,7 +96,7 @@ public final class DeviceTable: Sendable {
         let host = parts.host()
         var context = try makeContext(host, name, properties)
         let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
-        var parent: String?
+        var parent: String?, drive: (any RemovableDrive)?
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != pci.root.name
@@ -122,7 +124,8 @@ public final class DeviceTable: Sendable {
         case .child(let attach):
             if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
             let place = try children.find(bus, kind: device.model.bus, for: driver)
-            disks = try attach(properties, context, place.bus)
+            let attached = try attach(properties, context, place.bus)
+            (disks, drive) = ([attached.disk], attached.drive)
             try refuseShared(disks)
             (virtio, slot, parent) = (nil, place.owner, place.name)
         case .consolePort(let isConsole):
@@ -136,7 +139,7 @@ public final class DeviceTable: Sendable {
         }
         var entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: parent ?? bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
                           properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path)
-        entry.isChild = parent != nil
+        (entry.isChild, entry.drive) = (parent != nil, drive)
         let arrived = entry
         state.withLock { state in
             state.entries.append(arrived)

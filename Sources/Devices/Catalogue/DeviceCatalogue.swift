@@ -40,8 +40,14 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
-    /// - Returns: the disks of the new device.
-    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> [BlockDevice]
+    /// A disk or drive on a bus.
+    public struct Attached {
+        public var disk: BlockDevice
+        /// Its tray, if the medium can be taken out.
+        public var drive: (any RemovableDrive)?
+        init(_ disk: BlockDevice, _ drive: (any RemovableDrive)? = nil) { (self.disk, self.drive) = (disk, drive) }
+    }
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Attached
     public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
@@ -158,6 +164,11 @@ public enum DeviceCatalogue {
         let name = properties.text("netdev") ?? "", ports = context.network(name)
         guard !ports.isEmpty else { throw ConfigurationError("\(properties.owner): property 'netdev': there is no network back end '\(name)', or it is in use") }
         return ports
+    }
+
+    /// The medium of `drive`; a drive that names none is empty.
+    static func medium(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {
+        properties.isGiven("drive") ? try node(properties, context) : .empty()
     }
 
     static func node(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {
