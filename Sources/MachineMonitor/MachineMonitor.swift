@@ -118,6 +118,7 @@ public final class MachineMonitor: Sendable {
             EventDeclaration("STOP", []), EventDeclaration("RESUME", []), EventDeclaration("POWERDOWN", []), EventDeclaration("RESET", cause), EventDeclaration("SHUTDOWN", cause),
             EventDeclaration("GUEST_PANICKED", [Parameter("action", .enumeration("GuestPanicAction", ["pause", "poweroff", "run"]))]),
             EventDeclaration("GUEST_CRASHLOADED", [Parameter("action", .enumeration("GuestPanicAction", ["pause", "poweroff", "run"]))]),
+            EventDeclaration("GUEST_PVSHUTDOWN", []),
             EventDeclaration("WATCHDOG", [Parameter("action", .enumeration("WatchdogAction", RunPolicy.Watchdog.allCases.map(\.rawValue)))]),
             EventDeclaration("DEVICE_DELETED", [Parameter("device", .text, optional: true), Parameter("path", .text)]),
             EventDeclaration("BALLOON_CHANGE", [Parameter("actual", .integer)]),

@@ -193,6 +193,7 @@ struct MachineAssembler {
             context.id = name
             context.displays = displays
             context.firmware = board.firmwareConfiguration
+            context.requests = parts.requests
             return context
         })
     }

@@ -22,6 +22,8 @@ public struct DeviceContext {
     public var id = ""
     public var displays = DisplaySet()
     public var firmware: FirmwareConfiguration?
+    /// Where devices ask for what concerns the whole machine.
+    public var requests = MachineRequests { _ in }
 
     public init(host: DeviceHost, memorySize: UInt64, processors: Int, node: @escaping (String) -> Node?, network: @escaping (String) -> [any NetworkPort],
                 characters: @escaping (String) -> (any CharacterStream)?, nextMAC: @escaping () -> [UInt8]) {
@@ -90,6 +92,18 @@ public enum DeviceCatalogue {
 
     private static let others: [CataloguedDevice] = [
         CataloguedDevice(model: onBus(RootPort.model), maker: .pci { (properties, _) in RootPort(properties) }),
+        CataloguedDevice(model: onBus(GuestPanic.model), maker: .pci { (properties, context) throws(ConfigurationError) in try GuestPanic(properties, requests: context.requests) }),
+        CataloguedDevice(model: onBus(EducationalDevice.model), maker: .pci { (properties, _) in EducationalDevice(properties) }),
+        CataloguedDevice(model: onBus(E1000E.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            let ports = try ports(properties, context)
+            guard let port = ports.first else { throw ConfigurationError("\(properties.owner): property 'netdev' is required") }
+            return E1000E(network: port, mac: properties.mac("mac") ?? context.nextMAC())
+        }),
+        CataloguedDevice(model: onBus(PCISerial.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            let name = properties.text("chardev"), stream = name.flatMap { context.characters($0) }
+            guard name == nil || stream != nil else { throw ConfigurationError("\(properties.owner): property 'chardev': there is no character device '\(name ?? "")', or it is in use") }
+            return try PCISerial(properties, stream: stream)
+        }),
         CataloguedDevice(model: DeviceModel(name: "virtconsole", summary: "console port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: true)),
         CataloguedDevice(model: DeviceModel(name: "virtserialport", summary: "serial port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: false)),
     ]
