@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh   Disks of machines with Debian's kernel: virtio-blk, SCSI disks and CD-ROMs over virtio-scsi, NVMe, SATA. The guest writes,
+# run.sh   Disks of machines with Debian's kernel: virtio-blk, SCSI disks and CD-ROMs over virtio-scsi, NVMe, SATA. Trays, pvpanic, edu and pci-serial. The guest writes,
 # reads back, discards, makes a file system; the host then looks at the image itself. Ends with 'N passed, N failed'.
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -91,11 +91,24 @@ found "RESULT /dev/sda data" "RESULT /dev/sda discard" "RESULT /dev/sda neighbou
 if grep -E "^\[.*(exception|failed|error|timeout|limiting)" out; then bad "the kernel complains"; else ok; fi
 same b.img
 
+say "media, and small PCI devices"
+mkdir -p own; printf '%s\n' 'stty -echo; echo GUEST-READY' 'while read -r line; do eval "$line"; echo GUEST-DONE; done' > own/script
+(cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
+timeout 200 python3 "$here/media.py" "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" > out
+grep FAILED out
+read -r good _ wrong _ < <(tail -1 out | grep passed || echo "0 passed, 1 failed")
+passed=$((passed + good)) failed=$((failed + wrong))
+boot 'for i in 1 2; do cat /dev/vda; done 2>/dev/null | sha256sum | sed "s/^/CD /" ; cat /sys/block/vda/ro | sed "s/^/ro /"' -cdrom cd.iso
+found "CD $(cat cd.iso cd.iso | sha256sum | sed 's/ .*//')" "ro 1"
+
 say "what cannot be"
 refuse "property 'serial' is required" -drive "$(none a.img a)" -device nvme,drive=a
 refuse "there is no bus of kind 'SCSI'" -drive "$(none a.img a)" -device scsi-hd,drive=a
 refuse "there is no bus 'other.0'" -drive "$(none a.img a)" -device virtio-scsi-pci,id=s -device scsi-hd,drive=a,bus=other.0
 refuse "the bus has a drive already" -drive "$(none a.img a)" -device ahci,id=s -device ide-hd,drive=a,bus=s.0 -device ide-cd,drive=a,bus=s.0
+refuse "Device needs media, but drive is empty" -drive media=cdrom
+refuse "Device needs media, but drive is empty" -drive if=none,id=e,media=cdrom -device virtio-scsi-pci -device scsi-hd,drive=e
+refuse "media is 'tape', expected disk or cdrom" -drive file=cd.iso,media=tape
 refuse "has a unit 0 already" -drive "$(none a.img a)" -device virtio-scsi-pci -device scsi-hd,drive=a,scsi-id=1,lun=0 -device scsi-hd,drive=a,scsi-id=1,lun=0
 refuse "chassis 0 slot 0 is 'p' already" -device pcie-root-port,id=p -device pcie-root-port,id=q
 echo "$passed passed, $failed failed"
