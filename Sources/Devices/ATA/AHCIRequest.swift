@@ -39,7 +39,7 @@ struct AHCIRequest: Sendable {
         self.unit = unit
         // PACKET takes what there is room for.
         isShort = left > 0 && command.code != 0xa0
-        request = ATARequest(command, packet: isPacket ? Array(packet.prefix(12)) : [], data: GuestPieces(pieces))
+        request = ATARequest(command, packet: isPacket ? Array(packet.prefix(12)) : [], data: GuestPieces(pieces), isInput: isInput)
     }
 
     func run() -> ATAReply { isShort || request.command.code == 0xa0 && request.packet.isEmpty ? .failed() : unit.execute(request) }

@@ -91,17 +91,15 @@ public final class ATAPIDrive: ATAUnit {
     }
 
     private func packet(_ request: ATARequest) -> ATAReply {
-        let code = request.packet.first ?? 0
-        // Sent to the drive: MODE SELECT; everything else comes from it.
-        let isOutput = code == 0x55 || code == 0x15
-        let answer = unit.execute(SCSIRequest(request.packet, output: isOutput ? request.data : GuestPieces(), input: isOutput ? GuestPieces() : request.data))
+        let none = GuestPieces()
+        let answer = unit.execute(SCSIRequest(request.packet, output: request.isInput ? none : request.data, input: request.isInput ? request.data : none))
         var reply = ATAReply.done(answer.transferred)
         reply.count = Self.completed
         if answer.status != .good {
             reply.status = ATABits.ready | ATABits.error
             reply.error = answer.sense.key << 4 | (answer.sense.key == 5 ? ATABits.aborted : 0)
         } else {
-            reply.isProgrammedInput = request.command.features & 1 == 0 && !isOutput && answer.transferred > 0
+            reply.isProgrammedInput = request.command.features & 1 == 0 && request.isInput && answer.transferred > 0
         }
         return reply
     }

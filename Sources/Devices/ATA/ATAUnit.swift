@@ -31,11 +31,14 @@ public struct ATARequest: Sendable {
     /// The command packet of PACKET.
     public var packet: [UInt8] = []
     public var data = GuestPieces()
+    /// The data is room for an answer; if not, it may be memory that cannot be written.
+    public var isInput = true
 
-    public init(_ command: ATACommand, packet: [UInt8] = [], data: GuestPieces = GuestPieces()) {
+    public init(_ command: ATACommand, packet: [UInt8] = [], data: GuestPieces = GuestPieces(), isInput: Bool = true) {
         self.command = command
         self.packet = packet
         self.data = data
+        self.isInput = isInput
     }
 }
 
