@@ -35,7 +35,6 @@ extension E1000E {
     /// Reading clears, once the driver was interrupted or if it wants no interrupts; it may mask what it has seen, too.
     func readCause() -> UInt32 {
         let value = self[Register.cause]
-        if port?.usesVectors == true { return value }
         if self[Register.mask] == 0 || value & Cause.asserted != 0 {
             if value & Cause.asserted != 0, self[Register.controlExtended] & Extended.autoMask != 0 { self[Register.mask] &= ~self[Register.autoMask] }
             self[Register.cause] = 0

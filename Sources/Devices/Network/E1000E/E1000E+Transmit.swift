@@ -42,7 +42,8 @@ extension E1000E {
         sending.remove(queue)
         guard (0 ..< Self.queues).contains(queue), let memory = port?.memory, memory.isEnabled else { return }
         let at = base(queue), address = UInt64(self[at + Ring.low]) | UInt64(self[at + Ring.high]) << 32, size = self[at + Ring.length] / 16
-        guard self[Register.transmitControl] & 2 != 0, size > 0 else { return }
+        // A tail behind the ring's end would never be reached.
+        guard self[Register.transmitControl] & 2 != 0, self[at + Ring.tail] < size else { return }
         var frames = 0, seen = 0, causes: UInt32 = 0
         while self[at + Ring.head] != self[at + Ring.tail] {
             guard frames < Self.turn.frames, seen < Self.turn.descriptors else {
