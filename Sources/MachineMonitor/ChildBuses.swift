@@ -26,15 +26,16 @@ final class ChildBuses: Sendable {
     /// The device has left.
     func remove(of slot: DeviceSlot) { all.withLock { $0.removeAll { $0.owner === slot } } }
 
-    /// The bus called `name`, with its name and the device it hangs from; nil: the first of the kind that has room.
+    /// The bus called `name`, with its name and the device it hangs from; nil: the newest of the kind
+    /// that has room, as in QEMU.
     func find(_ name: String?, kind: String, for driver: String) throws(ConfigurationError) -> (name: String, bus: any ChildBus, owner: DeviceSlot) {
         let buses = all.withLock { $0 }
         let fitting = buses.filter { $0.bus.kind == kind }
         guard let name else {
-            guard let first = fitting.first(where: { !$0.bus.isFull }) else {
+            guard let last = fitting.last(where: { !$0.bus.isFull }) else {
                 throw ConfigurationError("\(driver): there is no bus of kind '\(kind)'" + (fitting.isEmpty ? "" : " with room"))
             }
-            return (first.name, first.bus, first.owner)
+            return (last.name, last.bus, last.owner)
         }
         guard let found = buses.first(where: { $0.name == name }) else {
             throw ConfigurationError("\(driver): there is no bus '\(name)', expected one of \(fitting.map(\.name).joined(separator: ", "))")
