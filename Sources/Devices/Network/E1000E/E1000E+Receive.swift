@@ -61,7 +61,7 @@ extension E1000E {
     /// Ports that make right checksums themselves need no checks.
     private func checksumStatus(_ frame: UnsafeRawBufferPointer) -> UInt32 {
         let wants = self[Register.checksumControl]
-        guard network is any VerifiedNetworkPort, wants & 0x300 != 0 else { return Status.ignore }
+        guard isVerified, wants & 0x300 != 0 else { return Status.ignore }
         let at = FrameWork.networkHeader(frame)
         var status: UInt32 = wants & 0x100 != 0 && frame.count > at && frame[at] >> 4 == 4 ? Status.network : 0
         if wants & 0x200 != 0, FrameWork.hasTransportChecksum(frame) {

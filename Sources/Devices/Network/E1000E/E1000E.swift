@@ -41,6 +41,8 @@ public final class E1000E: PCIFunction, PCIStateObserver {
     var isLinkUp = false
     var port: PCIPort?
     let network: any NetworkPort
+    /// The port's frames have right checksums.
+    let isVerified: Bool
     private var ioAddress: UInt32 = 0
 
     // Transmission.
@@ -54,6 +56,7 @@ public final class E1000E: PCIFunction, PCIStateObserver {
 
     public init(network: any NetworkPort, mac: [UInt8]) {
         self.network = network
+        isVerified = network is any VerifiedNetworkPort
         nvm = NVM.image(mac)
         phy = PHY()
         reset()
