@@ -25,6 +25,10 @@ public final class DeviceTable: Sendable {
         /// As QEMU's object tree has it.
         var path: String
         var isLeaving = false
+        /// It hangs from the device in `slot`, and goes with it.
+        var isChild = false
+        /// Its tray, if the medium can be taken out.
+        var drive: (any RemovableDrive)?
     }
     public typealias MakeContext = @Sendable (DeviceHost, _ name: String, Properties) throws(ConfigurationError) -> DeviceContext
     public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
@@ -92,25 +96,26 @@ public final class DeviceTable: Sendable {
         let host = parts.host()
         var context = try makeContext(host, name, properties)
         let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
+        var parent: String?, drive: (any RemovableDrive)?
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != pci.root.name
             let function = try make(properties, context)
-            children.add(of: function, id: name, driver: driver)
             virtio = (function as? VirtioPCI)?.function
             if let console = virtio as? VirtioConsole { consoles.add(name, console, host) }
             disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
             try refuseShared(disks)
             slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
+            children.add(of: function, id: name, slot: slot)
         case .virtio(let make):
             if isHot { throw ConfigurationError("Bus 'virtio-mmio-bus' does not support hotplugging") }
             let function = try make(properties, context)
-            children.add(of: function, id: name, driver: driver)
             virtio = function
             if let console = function as? VirtioConsole { consoles.add(name, console, host) }
             disks = (function as? any DiskOwner)?.disks ?? []
             try refuseShared(disks)
             slot = try plugVirtio(name, function, host)
+            children.add(of: function, id: name, slot: slot)
         case .system(let make):
             if isHot { throw ConfigurationError("Device '\(driver)' does not support hotplugging") }
             slot = try make(properties, context)
@@ -118,8 +123,11 @@ public final class DeviceTable: Sendable {
             (virtio, disks) = (nil, [])
         case .child(let attach):
             if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
-            try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
-            return
+            let place = try children.find(bus, kind: device.model.bus, for: driver)
+            let attached = try attach(properties, context, place.bus)
+            (disks, drive) = ([attached.disk], attached.drive)
+            try refuseShared(disks)
+            (virtio, slot, parent) = (nil, place.owner, place.name)
         case .consolePort(let isConsole):
             try consoles.addPort(properties, bus: bus, isConsole: isConsole, find: context.characters)
             return
@@ -129,12 +137,14 @@ public final class DeviceTable: Sendable {
             disk.node.retain()
             blocks.attach(path, disk.root)
         }
-        let entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
+        var entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: parent ?? bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
                           properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path)
+        (entry.isChild, entry.drive) = (parent != nil, drive)
+        let arrived = entry
         state.withLock { state in
-            state.entries.append(entry)
+            state.entries.append(arrived)
             return state.changed
-        }(entry)
+        }(arrived)
     }
 
     /// Two devices that write to one disk would not know of each other.
@@ -147,21 +157,25 @@ public final class DeviceTable: Sendable {
 
     /// Asks the guest to let a device go.
     func requestUnplug(_ entry: Entry) throws(ConfigurationError) {
-        guard pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
+        guard !entry.isChild, pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
         try pci.requestUnplug(entry.name)
     }
 
     private func left(_ slot: DeviceSlot) {
-        let (entry, gone) = state.withLock { state -> (Entry?, @Sendable (Entry) -> Void) in
-            guard let index = state.entries.firstIndex(where: { $0.slot === slot }) else { return (nil, state.gone) }
-            return (state.entries.remove(at: index), state.gone)
+        children.remove(of: slot)
+        // What hangs from a device goes before it.
+        let (gone, departed, entries) = state.withLock { state in
+            let leaving = state.entries.filter { $0.slot === slot }
+            state.entries.removeAll { $0.slot === slot }
+            return (state.gone, state.departed, leaving.filter(\.isChild) + leaving.filter { !$0.isChild })
         }
-        guard let entry else { return }
-        for disk in entry.disks {
-            blocks.detach(disk.root)
-            try? disk.node.close()
+        for entry in entries {
+            for disk in entry.disks {
+                blocks.detach(disk.root)
+                try? disk.node.close()
+            }
+            gone(entry)
+            departed(entry.name)
         }
-        gone(entry)
-        state.withLock { $0.departed }(entry.name)
     }
 }

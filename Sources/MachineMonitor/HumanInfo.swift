@@ -52,9 +52,11 @@ extension HumanMonitor {
         Information("qom-tree", "QOM composition tree") { (monitor, _, _) in monitor.objectTree("/", 0) },
         Information("block", "info of one block device or all block devices") { (monitor, _, _) in
             monitor.owner.drives.map { drive in
-                let node = drive.disk.node
-                return "\(drive.device.properties.text("drive") ?? "") (\(node.name)): \(node.filename) (\(node.driver)\(node.isWritable ? "" : ", read-only"))\n"
-                    + "    Attached to:      \(drive.device.path)\n    Cache mode:       \(drive.disk.isWriteCacheEnabled ? "writeback" : "writethrough")\n"
+                let node = drive.disk.node, name = drive.device.properties.text("drive") ?? drive.device.name
+                let removable = drive.device.drive.map { "    Removable device: \($0.isTrayLocked ? "" : "not ")locked, tray \($0.isTrayOpen ? "open" : "closed")\n" } ?? ""
+                guard !node.isEmpty else { return "\(name): [not inserted]\n    Attached to:      \(drive.device.path)\n" + removable }
+                return "\(name) (\(node.name)): \(node.filename) (\(node.driver)\(node.isWritable ? "" : ", read-only"))\n"
+                    + "    Attached to:      \(drive.device.path)\n\(removable)    Cache mode:       \(drive.disk.isWriteCacheEnabled ? "writeback" : "writethrough")\n"
                     + (node.backing.map { "    Backing file:     \($0.filename)\n" } ?? "")
             }.joined(separator: "\n")
         },

@@ -26,7 +26,7 @@ struct HumanMonitor {
 
     static let names: [String] = table.flatMap(\.names).sorted()
 
-    static let table: [Entry] = [
+    static let table: [Entry] = mediaTable + [
         Entry("help|?", takes: "[cmd]", "show the help") { (monitor, words, _) in
             help(words.first) + monitor.owner.furtherCommands.filter { words.isEmpty || $0.name == words[0] }.map { "\($0.name) \($0.parameters) -- \($0.summary)\n" }.joined()
         },

@@ -161,6 +161,9 @@ public final class RunControl: Sendable {
         switch request {
         case .powerOff(let code): shutDown(.guestShutdown, status: code ?? 0)
         case .reset: if policy.reboot == .reset { reset(.guestReset) } else { shutDown(.guestReset) }
+        case .guestShutDown:
+            emit("GUEST_PVSHUTDOWN")
+            shutDown(.guestShutdown)
         case .panicked(let crashLoaded):
             guard !crashLoaded else { return emit("GUEST_CRASHLOADED", .object([.init("action", .text("run"))])) }
             panicked()

@@ -166,6 +166,10 @@ struct MachineAssembler {
         for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" {
             let id = name(of: drive, index)
             guard names.insert(id).inserted else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
+            guard drive.file != nil else {
+                blocks.attach(id, Root(.empty()))
+                continue
+            }
             let node = try open(drive, graph)
             do throws(BlockError) { try blocks.adopt(node) } catch { throw ConfigurationError("-drive: '\(id)': \(error)") }
             blocks.attach(id, Root(node))
@@ -199,6 +203,7 @@ struct MachineAssembler {
             context.id = name
             context.displays = displays
             context.firmware = board.firmwareConfiguration
+            context.requests = parts.requests
             return context
         })
     }

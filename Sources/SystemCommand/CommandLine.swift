@@ -16,7 +16,7 @@ struct CommandLineReader {
     private static let missing: Set<String> = [
         "fw_cfg",
         "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
-        "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
+        "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
 
@@ -58,6 +58,8 @@ struct CommandLineReader {
         case "append": configuration.commandLine = try argument(option)
         case "dtb": configuration.deviceTree = try argument(option)
         case "drive": try takeDrive(try argument(option))
+        // As in QEMU, the third disk of the machine's own kind.
+        case "cdrom": configuration.drives.append(DriveOption(id: "virtio2", file: try argument(option), isReadOnly: true, isOptical: true))
         case "device": try takeDevice(try argument(option))
         case "chardev": try takeCharacter(try argument(option))
         case "serial": configuration.serials.append(try argument(option))
@@ -176,9 +178,13 @@ struct CommandLineReader {
         case "unmap", "on": drive.discards = true
         case let other?: throw ConfigurationError("-drive: discard is '\(other)', expected ignore, off, unmap or on")
         }
-        if let media = values.take("media"), media != "disk" { throw ConfigurationError("-drive: media '\(media)' is not supported, expected disk") }
+        switch values.take("media") {
+        case nil, "disk": break
+        case "cdrom": (drive.isOptical, drive.isReadOnly) = (true, true)
+        case let other?: throw ConfigurationError("-drive: media is '\(other)', expected disk or cdrom")
+        }
         try values.finish("-drive")
-        guard drive.file != nil else { throw ConfigurationError("-drive: no file is given") }
+        guard drive.file != nil || drive.isOptical else { throw ConfigurationError("-drive: no file is given") }
         configuration.drives.append(drive)
     }
 

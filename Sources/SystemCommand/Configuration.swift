@@ -9,6 +9,8 @@ struct DriveOption {
     var file: String?
     var format: String?
     var isReadOnly = false
+    /// `media=cdrom`: read-only, and there need be no medium.
+    var isOptical = false
     /// As in QEMU, the guest's discards reach the host's file only on request.
     var discards = false
     var cache: String?

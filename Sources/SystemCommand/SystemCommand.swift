@@ -76,7 +76,7 @@ public enum SystemCommand {
       -engine x64|interpreter     how guest code is run
       -bios FILE|none             firmware (default: OpenSBI)
       -kernel FILE  -initrd FILE  -append TEXT  -dtb FILE
-      -drive file=FILE[,format=F][,if=none|virtio|pflash][,id=ID][,readonly=on][,discard=unmap][,cache=MODE][,aio=threads|native|io_uring]
+      -drive file=FILE[,format=F][,if=none|virtio|pflash][,media=disk|cdrom][,id=ID][,readonly=on][,discard=unmap][,cache=MODE][,aio=threads|native|io_uring]
       -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
       -netdev TYPE,id=ID…         user, tap, socket, stream, dgram, hubport
       -nic TYPE[,model=CARD]…     a back end and a card; -nic none: neither

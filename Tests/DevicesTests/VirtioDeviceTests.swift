@@ -36,7 +36,7 @@ extension GuestMachine {
         let entry = try #require(DeviceCatalogue.find(name))
         guard case .pci(let make) = entry.maker else { throw ConfigurationError("\(name) is no PCI device") }
         let host = host()
-        let context = DeviceContext(host: host, memorySize: ram.size, processors: 2, node: { _ in memoryNode().0 }, network: { _ in [port] }, characters: { _ in nil },
+        let context = DeviceContext(host: host, memorySize: ram.size, processors: 2, node: { _ in memoryNode().0 }, network: { _ in [port] }, characters: { _ in TestStream() },
                                     nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
         let given = entry.model.properties.compactMap { property -> (name: String, value: String)? in
             if case .reference = property.type { (property.name, "it") } else if property.name == "serial" { ("serial", "it") } else { nil }

@@ -22,7 +22,7 @@ add() {     # add MODULE, after what it needs
     xz -dc "$file" > "$folder/mods/$(printf %03d $number)-$name.ko"
     number=$((number + 1))
 }
-for module in virtio_mmio virtio_blk sd_mod sr_mod virtio_scsi nvme crc32c_generic ext4 isofs "${@:2}"; do add "$module"; done
+for module in virtio_mmio virtio_blk sd_mod sr_mod virtio_scsi nvme ahci crc32c_generic ext4 isofs "${@:2}"; do add "$module"; done
 rm -f "$folder/tmp/module"
 cat > "$folder/init" <<'END'
 #!/bin/sh

@@ -22,6 +22,8 @@ public struct DeviceContext {
     public var id = ""
     public var displays = DisplaySet()
     public var firmware: FirmwareConfiguration?
+    /// Where devices ask for what concerns the whole machine.
+    public var requests = MachineRequests { _ in }
 
     public init(host: DeviceHost, memorySize: UInt64, processors: Int, node: @escaping (String) -> Node?, network: @escaping (String) -> [any NetworkPort],
                 characters: @escaping (String) -> (any CharacterStream)?, nextMAC: @escaping () -> [UInt8]) {
@@ -40,7 +42,14 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
-    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Void
+    /// A disk or drive on a bus.
+    public struct Attached {
+        public var disk: BlockDevice
+        /// Its tray, if the medium can be taken out.
+        public var drive: (any RemovableDrive)?
+        init(_ disk: BlockDevice, _ drive: (any RemovableDrive)? = nil) { (self.disk, self.drive) = (disk, drive) }
+    }
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Attached
     public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
@@ -64,7 +73,13 @@ public enum DeviceCatalogue {
     /// All devices, by name.
     public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
 
-    public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
+    public static func find(_ name: String) -> CataloguedDevice? {
+        let name = aliases[name] ?? name
+        return all.first { $0.model.name == name }
+    }
+
+    /// Other names that QEMU knows devices by.
+    private static let aliases = ["ahci": "ich9-ahci"]
 
     /// Names of network cards for machines with a PCI bus or slots for virtio devices.
     public static let cards = all.filter { $0.model.category == "network" }.map(\.model.name)
@@ -77,6 +92,18 @@ public enum DeviceCatalogue {
 
     private static let others: [CataloguedDevice] = [
         CataloguedDevice(model: onBus(RootPort.model), maker: .pci { (properties, _) in RootPort(properties) }),
+        CataloguedDevice(model: onBus(GuestPanic.model), maker: .pci { (properties, context) throws(ConfigurationError) in try GuestPanic(properties, requests: context.requests) }),
+        CataloguedDevice(model: onBus(EducationalDevice.model), maker: .pci { (properties, _) in EducationalDevice(properties) }),
+        CataloguedDevice(model: onBus(E1000E.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            let ports = try ports(properties, context)
+            guard let port = ports.first else { throw ConfigurationError("\(properties.owner): property 'netdev' is required") }
+            return E1000E(network: port, mac: properties.mac("mac") ?? context.nextMAC())
+        }),
+        CataloguedDevice(model: onBus(PCISerial.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            let name = properties.text("chardev"), stream = name.flatMap { context.characters($0) }
+            guard name == nil || stream != nil else { throw ConfigurationError("\(properties.owner): property 'chardev': there is no character device '\(name ?? "")', or it is in use") }
+            return try PCISerial(properties, stream: stream)
+        }),
         CataloguedDevice(model: DeviceModel(name: "virtconsole", summary: "console port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: true)),
         CataloguedDevice(model: DeviceModel(name: "virtserialport", summary: "serial port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: false)),
     ]
@@ -151,6 +178,11 @@ public enum DeviceCatalogue {
         let name = properties.text("netdev") ?? "", ports = context.network(name)
         guard !ports.isEmpty else { throw ConfigurationError("\(properties.owner): property 'netdev': there is no network back end '\(name)', or it is in use") }
         return ports
+    }
+
+    /// The medium of `drive`; a drive that names none is empty.
+    static func medium(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {
+        properties.isGiven("drive") ? try node(properties, context) : .empty()
     }
 
     static func node(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {

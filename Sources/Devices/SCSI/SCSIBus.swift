@@ -7,6 +7,12 @@ import Host
 public protocol ChildBus: AnyObject, Sendable {
     /// As `DeviceModel.bus` names it.
     var kind: String { get }
+    /// Whether it takes no further device.
+    var isFull: Bool { get }
+}
+
+extension ChildBus {
+    public var isFull: Bool { false }
 }
 
 /// A device that such buses hang from.
