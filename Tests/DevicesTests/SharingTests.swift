@@ -29,7 +29,8 @@ final class ScratchFolder {
         guard let file = fopen(path + "/" + name, "r") else { return nil }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 4096)
-        return String(decoding: bytes.prefix(fread(&bytes, 1, bytes.count, file)), as: UTF8.self)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
     func exists(_ name: String) -> Bool { var info = stat(); return lstat(path + "/" + name, &info) == 0 }
 }
@@ -50,7 +51,9 @@ private final class Client {
         #expect(call(104, little(UInt32(0)) + little(UInt32.max) + text("root") + text("") + little(UInt32(1000)))?.count == 13)
     }
     /// The answer whole, header and all.
-    func raw(_ bytes: [UInt8], room: Int = 70000) -> [UInt8]? { driver.request(0, [bytes], input: [room]) }
+    func raw(_ bytes: [UInt8], room: Int? = nil) -> [UInt8]? { driver.request(0, [bytes], input: [room ?? self.room]) }
+    /// Bytes that an answer may have.
+    var room = 8192
     /// The answer's body; of an error, nil.
     func call(_ type: UInt8, _ body: [UInt8]) -> [UInt8]? {
         error = 0
@@ -183,6 +186,7 @@ private final class Client {
 
     @Test func whatAClientMayHoldIsBounded() throws {
         let client = try Client(.none)
+        client.room = 256
         // Fids with attributes that are announced and never come.
         var made: UInt32 = 0
         while made < 2000, client.walk(100 + made, "file") == 1,

@@ -37,10 +37,10 @@ many() {    # many COUNT
 }
 tree() {
     mkdir -p /tmp/tree/deep/er; cp /bin/busybox /tmp/tree/b; ln -s ../b /tmp/tree/deep/link; i=0; while [ $i -lt 100 ]; do seq $i 200 > /tmp/tree/deep/er/$i; i=$((i+1)); done; chmod 711 /tmp/tree/deep/er/5
-    cp -a /tmp/tree /mnt/tree && tar -C /mnt -cf /mnt/tree.tar tree && mkdir /mnt/out && tar -C /mnt/out -xf /mnt/tree.tar
+    cp -a /tmp/tree /mnt/tree && tar -C /mnt -cf /mnt/tree.tar tree && mkdir /mnt/unpacked && tar -C /mnt/unpacked -xf /mnt/tree.tar
     echo 3 > /proc/sys/vm/drop_caches
     sums() { (cd "$1" && find . -type f -exec sha256sum {} + | sort; find . | sort | xargs stat -c '%n %a %F'; readlink deep/link) | sha256sum; }
-    [ "$(sums /tmp/tree)" = "$(sums /mnt/tree)" ] && [ "$(sums /tmp/tree)" = "$(sums /mnt/out/tree)" ] && echo "RESULT tree"
+    [ "$(sums /tmp/tree)" = "$(sums /mnt/tree)" ] && [ "$(sums /tmp/tree)" = "$(sums /mnt/unpacked/tree)" ] && echo "RESULT tree"
 }
 escapes() { # what leads out of the folder is the guest's own file system, or nothing
     ln -s /etc/hostile /mnt/absolute; ln -s ../../../../secret /mnt/relative

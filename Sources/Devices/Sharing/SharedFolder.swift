@@ -182,7 +182,7 @@ public final class SharedFolder: Sendable {
             if security.isMapped { mapping(place).apply(to: &info) }
             guard info.st_mode & S_IFMT == S_IFLNK else { throw FileError(EINVAL) }
             // A mapped link is a file that holds its target.
-            let descriptor = try openChecked(path, O_RDONLY)
+            let descriptor = try openChecked(path, O_RDONLY, isMapped: false)
             defer { close(descriptor) }
             let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
             guard count >= 0 else { throw .last }
@@ -196,11 +196,12 @@ public final class SharedFolder: Sendable {
     private static let openFlags = O_ACCMODE | O_TRUNC | O_APPEND | O_DSYNC | O_SYNC | O_DIRECTORY
 
     /// Opens a file or folder that is there, and nothing else.
-    func openChecked(_ path: SharedPath, _ flags: Int32) throws(FileError) -> Int32 {
+    /// - Parameter isMapped: what is one for the guest; else what is one on the host.
+    func openChecked(_ path: SharedPath, _ flags: Int32, isMapped: Bool = true) throws(FileError) -> Int32 {
         let access = flags & O_ACCMODE
         if access != O_RDONLY || flags & O_TRUNC != 0 { try mayWrite() }
         // Devices do things when they are opened: look first.
-        let info = try at(path) { (place) throws(FileError) in try Self.hostStatus(place) }
+        let info = isMapped ? try status(path) : try at(path) { (place) throws(FileError) in try Self.hostStatus(place) }
         guard Self.isOpenable(info) else { throw FileError(info.st_mode & S_IFMT == S_IFLNK ? ELOOP : ENXIO) }
         let descriptor = try find(path, flags & Self.openFlags | O_NONBLOCK | O_NOCTTY)
         var now = stat()
