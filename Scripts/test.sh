@@ -57,6 +57,7 @@ part "displays and input of a machine" Tests/Display/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh
 part "networks of machines" Tests/Network/run.sh
+part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 if [ -n "${APUS_FULL:-}" ]; then

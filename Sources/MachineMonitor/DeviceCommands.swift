@@ -73,8 +73,9 @@ extension MachineMonitor {
             return [.init(name: "type", type: "string", value: .text(machine.cpuType)), .init(name: "hartid", type: "uint64", value: .number(number))]
         }
         guard let entry = machine.devices.find(trimmed) else { return nil }
-        return [.init(name: "type", type: "string", value: .text(entry.driver)), .init(name: "realized", type: "bool", value: .flag(true))]
-            + entry.properties.declarations.map { property in
+        let now = balloonProperties(entry) ?? []
+        return [.init(name: "type", type: "string", value: .text(entry.driver)), .init(name: "realized", type: "bool", value: .flag(true))] + now
+            + entry.properties.declarations.filter { property in !now.contains { $0.name == property.name } }.map { property in
                 let value: JSONValue = switch property.type {
                 case .flag: .flag(entry.properties.flag(property.name))
                 case .integer: entry.properties.integer(property.name).map { .number($0) } ?? .text("")

@@ -72,7 +72,8 @@ struct MachineAssembler {
         let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
         // QEMU gives the first address away to a network that nothing is connected to.
         if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
-        let devices = deviceTable(board, parts, blocks, network, streams.table)
+        let shares = try configuration.shares.open(), leftovers = Locked<[String]>([])
+        let devices = deviceTable(board, parts, blocks, network, streams.table, shares, leftovers)
         for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
         try plugDevices(devices, cards)
         let servers = try DisplayOptions.start(configuration.displays, displays, graph)
@@ -82,6 +83,7 @@ struct MachineAssembler {
                                      monitor: monitor, characters: characters, configuration: configuration)
         late.machine.withLock { $0 = machine }
         if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
+        machine.leftovers = leftovers
         let maker = streams
         var watched = MachineMonitor.Machine(
             name: configuration.name, uuid: configuration.control.uuid, type: configuration.machine, target: guest.name, cpuType: "\(configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"))-riscv-cpu",
@@ -189,10 +191,11 @@ struct MachineAssembler {
             try devices.plug([("driver", card.driver), ("netdev", card.backEnd)] + (card.mac.map { [("mac", $0)] } ?? []), isHot: false)
         }
         if let card = configuration.videoCard { try devices.plug([("driver", card)], isHot: false) }
-        for device in configuration.devices { try devices.plug(device, isHot: false) }
+        for device in configuration.shares.devices + configuration.devices { try devices.plug(device, isHot: false) }
     }
 
-    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
+    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable,
+                             _ shares: [String: SharedFolder], _ leftovers: Locked<[String]>) -> DeviceTable {
         let memory = configuration.memory, count = configuration.processors, displays = displays
         return DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
             try board.plug(name, function, host: host)
@@ -204,6 +207,8 @@ struct MachineAssembler {
             context.displays = displays
             context.firmware = board.firmwareConfiguration
             context.requests = parts.requests
+            context.folder = { shares[$0] }
+            context.leaves = { path in leftovers.withLock { $0.append(path) } }
             return context
         })
     }

@@ -17,7 +17,7 @@ struct CommandLineReader {
         "fw_cfg",
         "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
         "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
-        "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
+        "pflash", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
 
     mutating func read() throws(ConfigurationError) {
@@ -71,6 +71,8 @@ struct CommandLineReader {
         case "netdev": try configuration.network.addBackEnd(try argument(option))
         case "nic": configuration.network.addCard(try argument(option))
         case "net": configuration.network.addLegacy(try argument(option))
+        case "fsdev": try configuration.shares.add(fsdev: try argument(option))
+        case "virtfs": try configuration.shares.add(virtfs: try argument(option))
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false

@@ -42,6 +42,8 @@ struct Configuration {
     var characters: [(id: String, settings: KeyValues)] = []
     var serials: [String] = []
     var network = NetworkRequest()
+    /// `-fsdev`s and `-virtfs`s.
+    var shares = FolderOptions()
     var isNographic = false
     var hasNoDefaults = false
     var reboots = true

@@ -22,6 +22,8 @@ final class RunningMachine: @unchecked Sendable {
     let processors: ProcessorSet
     /// Set before it runs.
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
+    /// Paths that devices have made on the host, removed at the end. Set before it runs.
+    var leftovers = Locked<[String]>([])
     let network: NetworkSet
     let displays: DisplaySet
     let servers: [VNCServer]
@@ -75,6 +77,7 @@ final class RunningMachine: @unchecked Sendable {
         monitor.settle()
         characters.removeSockets()
         if let pidFile { unlink(pidFile) }
+        for path in leftovers.withLock({ $0 }) { unlink(path) }
         Terminal.restore()
         exit(status)
     }

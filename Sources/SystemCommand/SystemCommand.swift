@@ -80,6 +80,8 @@ public enum SystemCommand {
       -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
       -netdev TYPE,id=ID…         user, tap, socket, stream, dgram, hubport
       -nic TYPE[,model=CARD]…     a back end and a card; -nic none: neither
+      -fsdev local,id=ID,path=FOLDER,security_model=passthrough|none|mapped-xattr|mapped-file[,readonly=on][,fmode=,dmode=][,writeout=immediate]
+      -virtfs local,path=FOLDER,mount_tag=TAG,security_model=…   the same and virtio-9p-pci for it
       -object filter-dump,id=ID,netdev=ID,file=FILE   what passes a back end
       -chardev BACKEND,id=ID…     stdio, null, file, socket, udp, pipe, pty, serial, ringbuf
       -serial stdio|mon:stdio|null|none|pty|file:|pipe:|unix:|tcp:|udp:|chardev:ID

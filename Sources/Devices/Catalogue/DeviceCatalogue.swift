@@ -21,6 +21,10 @@ public struct DeviceContext {
     /// The device's identifier.
     public var id = ""
     public var displays = DisplaySet()
+    /// A shared folder by its identifier.
+    public var folder: (String) -> SharedFolder? = { _ in nil }
+    /// Called with what is to be removed from the host's file system when the process ends.
+    public var leaves: @Sendable (_ path: String) -> Void = { _ in }
     public var firmware: FirmwareConfiguration?
     /// Where devices ask for what concerns the whole machine.
     public var requests = MachineRequests { _ in }
@@ -71,7 +75,7 @@ public struct CataloguedDevice: Sendable {
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio + sharing).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? {
         let name = aliases[name] ?? name
