@@ -70,6 +70,16 @@ extension HumanMonitor {
             guard case .integer(let size)? = try monitor.ask("query-balloon")["actual"] else { return "" }
             return "balloon: actual=\(size >> 20)\n"
         },
+        Information("iothreads", "iothreads") { (monitor, _, _) in
+            monitor.owner.threads.map { "\($0.id):\n  thread_id=\($0.object.thread)\n  poll-max-ns=\($0.object.pollNanoseconds)\n  poll-grow=0\n  poll-shrink=0\n  aio-max-batch=0\n" }.joined()
+        },
+        Information("memdev", "memory backends") { (monitor, _, _) in
+            monitor.owner.memoryBackends.map { entry in
+                let backend = entry.object
+                return "memory backend: \(entry.id)\n  size:  \(backend.memory.size)\n  merge: \(backend.merges)\n  dump: \(backend.dumps)\n  prealloc: \(backend.isPreallocated)\n"
+                    + "  share: \(backend.isShared)\n  policy: default\n  host nodes: \n"
+            }.joined() + "\n"
+        },
         Information("roms", "roms") { (monitor, _, _) in monitor.machine.loaded.map { "addr=\(hex16($0.address)) size=0x\(String($0.size, radix: 16)) mem=ram name=\"\($0.name)\"\n" }.joined() },
         Information("memory_size_summary", "the amount of initially allocated and present hotpluggable memory in bytes") { (monitor, _, _) in
             "base memory: \(monitor.machine.ramSize)\nplugged memory: 0\n"

@@ -42,7 +42,6 @@ extension MachineMonitor {
             query("query-memory-size-summary", .object("MemoryInfo", [Parameter("base-memory", .integer), Parameter("plugged-memory", .integer, optional: true)])) {
                 .object([.init("base-memory", .number(machine.ramSize)), .init("plugged-memory", .integer(0))])
             },
-            query("query-iothreads", .array(.object("IOThreadInfo", [Parameter("id", .text)]))) { .array([]) },
             query("query-chardev", .array(.object("ChardevInfo", [Parameter("label", .text), Parameter("filename", .text), Parameter("frontend-open", .flag)]))) {
                 .array(machine.characters.entries.map { .object([.init("frontend-open", .flag($0.isUsed)), .init("filename", .text($0.stream.description)), .init("label", .text($0.id))]) })
             },

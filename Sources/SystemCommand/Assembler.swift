@@ -30,6 +30,8 @@ struct MachineAssembler {
     let makeEngine: MakeMachineEngine
     let makeStepper: MakeMachineStepper
     let displays = DisplaySet()
+    /// The machine's claim to an object with its memory.
+    let memoryUse = Locked<UseCount.Use?>(nil)
 
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
@@ -48,13 +50,15 @@ struct MachineAssembler {
         let engine = try makeEngine(configuration.engine, debugging?.instrument(guest) ?? guest, engineOptions)
         let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
 
-        let graph = BlockGraph(blockDrivers), monitor = Monitor()
+        let graph = BlockGraph(blockDrivers.with(MachineObjects.all)), monitor = Monitor()
         let blocks = BlockService(graph, monitor)
         try addNodes(graph, blocks)
         let characters = CharacterTable()
         var streams = StreamMaker(loop: loop, actions: MultiplexerActions(quit: { late.machine.withLock { $0 }?.control.shutDown(.hostUI) }), table: characters)
         for (id, settings) in configuration.characters { try streams.add(id, settings) }
-        var options = BoardOptions(processors: configuration.processors, memory: configuration.memory)
+        let memory = try machineMemory(graph)
+        var options = BoardOptions(processors: configuration.processors, memory: memory?.memory.size ?? configuration.memory)
+        options.memoryBacking = memory?.memory
         options.serials = try serials(&streams)
         options.flashes = try flashes(graph)
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
@@ -70,7 +74,7 @@ struct MachineAssembler {
         let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
         // QEMU gives the first address away to a network that nothing is connected to.
         if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
-        let devices = deviceTable(board, parts, blocks, network, streams.table)
+        let devices = deviceTable(board, parts, graph, blocks, network, streams.table)
         for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
         try plugDevices(devices, cards)
         let servers = try DisplayOptions.start(configuration.displays, displays, graph)
@@ -84,7 +88,7 @@ struct MachineAssembler {
         var watched = MachineMonitor.Machine(
             name: configuration.name, uuid: configuration.control.uuid, type: configuration.machine, target: guest.name, cpuType: "\(configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"))-riscv-cpu",
             cpuModels: CPUModel.models(xlen).map(\.name), control: machine.control, parts: parts, processors: processors, guest: guest, pci: board.pci,
-            ramName: board.ram.name, ramSize: configuration.memory, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
+            ramName: board.ram.name, ramSize: board.ram.size, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
             var maker = maker
             try maker.add(id, KeyValues(pairs: settings))
         }
@@ -152,14 +156,24 @@ struct MachineAssembler {
 
     /// All disks but flash; monitors and devices know them by name.
     private func openDrives(_ graph: BlockGraph, _ blocks: BlockService) throws(ConfigurationError) {
-        var names: Set<String> = []
+        var names: Set<String> = [], groups: [String: ThrottleGroup] = [:]
         for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" {
             let id = name(of: drive, index)
             guard names.insert(id).inserted else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
-            let node = try open(drive, graph)
+            let node = try throttled(try open(drive, graph), drive, id, graph, &groups)
             do throws(BlockError) { try blocks.adopt(node) } catch { throw ConfigurationError("-drive: '\(id)': \(error)") }
             blocks.attach(id, Root(node))
         }
+    }
+
+    /// As in QEMU, drives of one group share the limits of the one that named them last.
+    private func throttled(_ node: Node, _ drive: DriveOption, _ id: String, _ graph: BlockGraph, _ groups: inout [String: ThrottleGroup]) throws(ConfigurationError) -> Node {
+        guard drive.throttleGroup != nil || !drive.limits.isUnlimited else { return node }
+        let name = drive.throttleGroup ?? id
+        let group = graph.object(name) as? ThrottleGroup ?? groups[name] ?? ThrottleGroup(drive.limits)
+        groups[name] = group
+        do throws(BlockError) { if !drive.limits.isUnlimited { try group.change(drive.limits) } } catch { throw ConfigurationError("-drive: \(error)") }
+        return ThrottleDriver.node(node, group, graph)
     }
 
     private func name(of drive: DriveOption, _ index: Int) -> String { drive.id ?? "\(drive.interface)\(index)" }
@@ -178,8 +192,8 @@ struct MachineAssembler {
         for device in configuration.devices { try devices.plug(device, isHot: false) }
     }
 
-    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
-        let memory = configuration.memory, count = configuration.processors, displays = displays
+    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ graph: BlockGraph, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
+        let memory = board.ram.size, count = configuration.processors, displays = displays
         return DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
             try board.plug(name, function, host: host)
         }, makeContext: { (host, name, properties) throws(ConfigurationError) in
@@ -188,6 +202,7 @@ struct MachineAssembler {
                                         characters: { streams.use($0) }, nextMAC: { mac })
             context.id = name
             context.displays = displays
+            context.object = { graph.object($0) }
             context.firmware = board.firmwareConfiguration
             return context
         })

@@ -1,5 +1,6 @@
 // QEMU's system options as Apus takes them: each either does what it does in QEMU or is refused by name.
 
+import Block
 import Core
 
 /// Reads a command line into a `Configuration`.
@@ -16,7 +17,7 @@ struct CommandLineReader {
     private static let missing: Set<String> = [
         "fw_cfg",
         "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
-        "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
+        "incoming", "icount", "numa", "set", "boot", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
 
@@ -50,6 +51,8 @@ struct CommandLineReader {
             if value == "help" { question = .processors } else { configuration.cpu = value }
         case "smp": try takeProcessors(try argument(option))
         case "m": try takeMemory(try argument(option))
+        case "mem-path": configuration.memoryPath = try argument(option)
+        case "mem-prealloc": configuration.preallocatesMemory = true
         case "accel": try takeAccelerator(try argument(option))
         case "engine": configuration.engine = try argument(option)
         case "bios": configuration.firmware = try argument(option)
@@ -89,7 +92,8 @@ struct CommandLineReader {
         var values = KeyValues(text, implied: "type")
         if let type = values.take("type") { configuration.machine = type }
         if let accelerator = values.take("accel"), accelerator != "tcg" { throw ConfigurationError("-machine: accelerator '\(accelerator)' is not supported, expected tcg") }
-        configuration.dumpsDeviceTree = values.take("dumpdtb")
+        if let path = values.take("dumpdtb") { configuration.dumpsDeviceTree = path }
+        if let id = values.take("memory-backend") { configuration.memoryBackend = id }
         try values.finish("-machine")
     }
 
@@ -118,6 +122,7 @@ struct CommandLineReader {
             throw ConfigurationError("-m: '\(text)' is not a size such as 512M or 2G")
         }
         try values.finish("-m")
+        configuration.hasMemorySize = true
         configuration.memory = (bytes + 4095) & ~4095
     }
 
@@ -158,10 +163,27 @@ struct CommandLineReader {
         case "unmap", "on": drive.discards = true
         case let other?: throw ConfigurationError("-drive: discard is '\(other)', expected ignore, off, unmap or on")
         }
+        try takeLimits(&values, &drive)
         if let media = values.take("media"), media != "disk" { throw ConfigurationError("-drive: media '\(media)' is not supported, expected disk") }
         try values.finish("-drive")
         guard drive.file != nil else { throw ConfigurationError("-drive: no file is given") }
         configuration.drives.append(drive)
+    }
+
+    /// `throttling.bps-total=…` or `bps=…`, and so on.
+    private func takeLimits(_ values: inout KeyValues, _ drive: inout DriveOption) throws(ConfigurationError) {
+        for name in ThrottleLimits.names {
+            // "bps-read-max-length" was "bps_rd_max_length".
+            var old = name.split(separator: "-").joined(separator: "_")
+            for (word, short) in [("_total", ""), ("_read", "_rd"), ("_write", "_wr")] {
+                if let range = old.firstRange(of: word) { old.replaceSubrange(range, with: short) }
+            }
+            guard let text = values.take("throttling." + name) ?? values.take(old) else { continue }
+            guard let number = Properties.parseSize(text) else { throw ConfigurationError("-drive: throttling.\(name) is '\(text)', expected a number") }
+            drive.limits[name] = number
+        }
+        drive.throttleGroup = values.take("throttling.group") ?? values.take("group")
+        do throws(BlockError) { try drive.limits.check() } catch { throw ConfigurationError("-drive: \(error)") }
     }
 
     private mutating func takeDevice(_ text: String) throws(ConfigurationError) {

@@ -1,5 +1,6 @@
 // What a machine's command line asks for, checked as far as that goes without opening anything.
 
+import Block
 import Core
 
 /// One `-drive`.
@@ -14,6 +15,9 @@ struct DriveOption {
     /// `none`, `virtio` or `pflash`.
     var interface = "virtio"
     var unit: Int?
+    /// `throttling.…` and its older names: limits, and the group that shares them.
+    var limits = ThrottleLimits()
+    var throttleGroup: String?
 }
 
 /// A whole command line.
@@ -23,6 +27,13 @@ struct Configuration {
     var engine: String?
     var processors = 1
     var memory: UInt64 = 128 << 20
+    /// `-m` was given.
+    var hasMemorySize = false
+    /// `-mem-path`, `-mem-prealloc`
+    var memoryPath: String?
+    var preallocatesMemory = false
+    /// `-M memory-backend=`: the object whose memory it is.
+    var memoryBackend: String?
     var isThreaded = true
     var firmware = "default"
     var kernel: String?

@@ -22,6 +22,8 @@ public struct DeviceContext {
     public var id = ""
     public var displays = DisplaySet()
     public var firmware: FirmwareConfiguration?
+    /// An object of `-object`.
+    public var object: (String) -> (any GraphObject)? = { _ in nil }
 
     public init(host: DeviceHost, memorySize: UInt64, processors: Int, node: @escaping (String) -> Node?, network: @escaping (String) -> [any NetworkPort],
                 characters: @escaping (String) -> (any CharacterStream)?, nextMAC: @escaping () -> [UInt8]) {
@@ -122,13 +124,15 @@ public enum DeviceCatalogue {
 
     private static let virtio: [Virtio] = [
         Virtio(name: "virtio-blk", summary: "virtio disk", category: "storage", classCode: 0x010000, properties: VirtioBlock.properties) { (properties, context) throws(ConfigurationError) in
-            try VirtioBlock(properties, node: try node(properties, context), processors: context.processors)
+            try VirtioBlock(properties, node: try node(properties, context), processors: context.processors, thread: try thread(properties, context))
         },
         Virtio(name: "virtio-net", summary: "virtio network card", category: "network", classCode: 0x020000, properties: VirtioNetwork.properties) { (properties, context) throws(ConfigurationError) in
             try VirtioNetwork(properties, ports: try ports(properties, context), mac: properties.mac("mac") ?? context.nextMAC())
         },
-        Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, _) throws(ConfigurationError) in
-            try VirtioEntropy(properties)
+        Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, context) throws(ConfigurationError) in
+            let object = try object("rng", of: RandomObject.self, properties, context)
+            if let source = object?.source as? any ConnectedSource { try source.connect(context.characters) }
+            return try VirtioEntropy(properties, object: object)
         },
         Virtio(name: "virtio-balloon", summary: "virtio memory balloon", category: "misc", classCode: 0x00ff00, vectors: { _ in 2 }, properties: VirtioBalloon.properties) { (properties, context) throws(ConfigurationError) in
             try VirtioBalloon(properties, memorySize: context.memorySize)
@@ -137,7 +141,7 @@ public enum DeviceCatalogue {
             try VirtioConsole(properties)
         },
         Virtio(name: "virtio-scsi", summary: "virtio SCSI host adapter", category: "storage", classCode: 0x010000, properties: VirtioSCSI.properties) { (properties, context) throws(ConfigurationError) in
-            try VirtioSCSI(properties, processors: context.processors)
+            try VirtioSCSI(properties, processors: context.processors, thread: try thread(properties, context))
         },
     ]
 
@@ -151,6 +155,17 @@ public enum DeviceCatalogue {
         let name = properties.text("netdev") ?? "", ports = context.network(name)
         guard !ports.isEmpty else { throw ConfigurationError("\(properties.owner): property 'netdev': there is no network back end '\(name)', or it is in use") }
         return ports
+    }
+
+    /// The object that property `name` names; nil: it is not given.
+    static func object<Object>(_ name: String, of type: Object.Type, _ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Object? {
+        guard let id = properties.text(name) else { return nil }
+        guard let object = context.object(id) as? Object else { throw ConfigurationError("\(properties.owner): property '\(name)': there is no object '\(id)' of that kind") }
+        return object
+    }
+
+    private static func thread(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> IOThread? {
+        try object("iothread", of: IOThread.self, properties, context)
     }
 
     static func node(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {

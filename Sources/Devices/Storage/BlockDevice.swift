@@ -48,6 +48,9 @@ public final class BlockDevice: Sendable {
         bytes.withLock { $0 = length }
     }
 
+    /// Requests may be held back for long: a vCPU must not do them itself.
+    public var isThrottled: Bool { node.driver == "throttle" }
+
     /// Off: each write is flushed before it counts as done.
     public var isWriteCacheEnabled: Bool {
         get { cached.load() != 0 }
