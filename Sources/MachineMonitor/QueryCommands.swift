@@ -23,7 +23,7 @@ extension MachineMonitor {
                 Parameter("numa-mem-supported", .flag), Parameter("deprecated", .flag), Parameter("default-cpu-type", .text, optional: true), Parameter("acpi", .flag),
             ]))) {
                 .array([.object([.init("hotpluggable-cpus", .flag(false)), .init("name", .text(machine.type)), .init("numa-mem-supported", .flag(false)),
-                                 .init("is-default", .flag(true)), .init("cpu-max", .integer(512)), .init("deprecated", .flag(false)), .init("acpi", .flag(false)),
+                                 .init("is-default", .flag(true)), .init("cpu-max", .integer(512)), .init("deprecated", .flag(false)), .init("acpi", .flag(true)),
                                  .init("default-cpu-type", .text(machine.target == "riscv32" ? "rv32-riscv-cpu" : "rv64-riscv-cpu"))])])
             },
             query("query-cpu-definitions", .array(.object("CpuDefinitionInfo", [Parameter("name", .text), Parameter("typename", .text), Parameter("static", .flag), Parameter("deprecated", .flag)]))) {

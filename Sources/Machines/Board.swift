@@ -16,6 +16,8 @@ public struct BoardOptions: Sendable {
     public var serials: [(any CharacterStream)?] = []
     /// Contents of the board's flash chips.
     public var flashes: [FlashImage?] = []
+    /// Firmware is handed ACPI tables.
+    public var hasACPI = true
 
     public init(processors: Int, memory: UInt64) {
         self.processors = processors

@@ -59,6 +59,7 @@ struct MachineAssembler {
         let memory = try machineMemory(graph)
         var options = BoardOptions(processors: configuration.processors, memory: memory?.memory.size ?? configuration.memory)
         options.memoryBacking = memory?.memory
+        options.hasACPI = configuration.hasACPI
         options.serials = try serials(&streams)
         options.flashes = try flashes(graph)
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }

@@ -93,6 +93,10 @@ struct CommandLineReader {
         if let type = values.take("type") { configuration.machine = type }
         if let accelerator = values.take("accel"), accelerator != "tcg" { throw ConfigurationError("-machine: accelerator '\(accelerator)' is not supported, expected tcg") }
         if let path = values.take("dumpdtb") { configuration.dumpsDeviceTree = path }
+        if let text = values.take("acpi") {
+            guard text == "auto" || Properties.parseFlag(text) != nil else { throw ConfigurationError("-machine: acpi is '\(text)', expected on, off or auto") }
+            configuration.hasACPI = Properties.parseFlag(text) ?? true
+        }
         if let id = values.take("memory-backend") { configuration.memoryBackend = id }
         try values.finish("-machine")
     }

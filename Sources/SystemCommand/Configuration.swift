@@ -34,6 +34,8 @@ struct Configuration {
     var preallocatesMemory = false
     /// `-M memory-backend=`: the object whose memory it is.
     var memoryBackend: String?
+    /// `-M acpi=`
+    var hasACPI = true
     var isThreaded = true
     var firmware = "default"
     var kernel: String?

@@ -29,6 +29,7 @@ extension Virt {
     /// Loads everything; called when all devices are there. What is loaded is kept and put back at each reset.
     public func finish(_ files: BootFiles) throws(ConfigurationError) {
         placeEmptySlots()
+        if options.hasACPI { try describeACPI() }
         do throws(ImageError) { try load(files) } catch { throw ConfigurationError(error.description) }
     }
 
