@@ -46,6 +46,8 @@ struct MachineAssembler {
         }
         var engineOptions = EngineOptions()
         engineOptions.isMachine = true
+        let log = try MachineLog(configuration.logItems, file: configuration.logFile)
+        engineOptions.log = log.translation
         let debugging = configuration.debugger.map { _ in MachineDebugTools() }
         let engine = try makeEngine(configuration.engine, debugging?.instrument(guest) ?? guest, engineOptions)
         let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
@@ -67,7 +69,7 @@ struct MachineAssembler {
         let board = try Virt(parts, options, harts: guest.description, wires: (0 ..< configuration.processors).map { wires(of: $0, harts) })
         for number in 0 ..< configuration.processors {
             let processor = processors[number]
-            let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase) { processor.requestInterrupt() }
+            let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase, log: log.translation) { processor.requestInterrupt() }
             harts.withLock { $0.append(hart) }
         }
         try openDrives(graph, blocks)
@@ -76,9 +78,15 @@ struct MachineAssembler {
         // QEMU gives the first address away to a network that nothing is connected to.
         if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
         let devices = deviceTable(board, parts, graph, blocks, network, streams.table)
+        for global in configuration.control.globals where !DeviceTable.isKnown(type: global.driver) {
+            complain("warning: global \(global.driver).\(global.property) has invalid class name")
+        }
         for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
         try plugDevices(devices, cards)
         let servers = try DisplayOptions.start(configuration.displays, displays, graph)
+        let boot = configuration.boot, order = try devices.bootOrder(boot.order ?? "", isStrict: boot.isStrict)
+        try board.firmwareConfiguration.add(configuration, order: try devices.bootOrder(boot.once ?? boot.order ?? "", isStrict: boot.isStrict))
+        if boot.once != nil { board.firmwareConfiguration.replaceAtReset(file: "bootorder", order) }
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
         let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, network: network, displays: displays, servers: servers,
@@ -96,6 +104,7 @@ struct MachineAssembler {
         watched.loaded = board.contents
         let human = MachineMonitor(watched, monitor, blocks)
         BackEndCommands(network: network, displays: displays, loop: loop).register(monitor, human)
+        log.register(human)
         devices.onDeparture { network.removeCard($0) }
         try startMonitors(human, &streams)
         return machine

@@ -8,20 +8,20 @@ struct CommandLineReader {
     private var words: ArraySlice<String>
     var configuration = Configuration()
     /// Something to print instead of running a machine.
-    enum Question { case machines, processors, devices, device(String), version, options }
+    enum Question { case machines, processors, devices, device(String), version, options, logItems }
     private(set) var question: Question?
 
     init(_ words: [String]) { self.words = words[...] }
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "fw_cfg",
-        "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
-        "incoming", "icount", "numa", "set", "boot", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
-        "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
+        "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "loadvm",
+        "incoming", "icount", "numa", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
+        "pflash", "virtfs", "fsdev", "spice", "full-screen", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
 
     mutating func read() throws(ConfigurationError) {
+        words = try Self.applySets(Array(words))[...]
         while let word = words.popFirst() {
             guard word.hasPrefix("-"), word != "-" else {
                 // As in QEMU, a bare word is a disk.
@@ -53,6 +53,16 @@ struct CommandLineReader {
         case "m": try takeMemory(try argument(option))
         case "mem-path": configuration.memoryPath = try argument(option)
         case "mem-prealloc": configuration.preallocatesMemory = true
+        case "fw_cfg": try takeFirmwareFile(try argument(option))
+        case "boot": try takeBoot(try argument(option))
+        case "d":
+            let text = try argument(option)
+            if text == "help" { question = .logItems } else { configuration.logItems.formUnion(try MachineLog.items(text, "-d")) }
+        case "D": configuration.logFile = try argument(option)
+        case "k":
+            // What a VNC client sends are symbols of a keyboard of the United States.
+            let map = try argument(option)
+            guard map == "en-us" else { throw ConfigurationError("-k: keymap '\(map)' is not supported, expected en-us") }
         case "accel": try takeAccelerator(try argument(option))
         case "engine": configuration.engine = try argument(option)
         case "bios": configuration.firmware = try argument(option)

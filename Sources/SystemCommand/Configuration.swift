@@ -2,6 +2,7 @@
 
 import Block
 import Core
+import Translation
 
 /// One `-drive`.
 struct DriveOption {
@@ -57,6 +58,11 @@ struct Configuration {
     var name: String?
     /// `-gdb`: where a debugger connects.
     var debugger: String?
+    var firmwareFiles: [FirmwareFile] = []
+    var boot = BootOptions()
+    /// `-d` and `-D`.
+    var logItems: LogItems = []
+    var logFile: String?
     /// How it is run and watched.
     var control = MonitorOptions()
     /// `-vnc`s.

@@ -60,11 +60,38 @@ public struct CataloguedDevice: Sendable {
     }
     public let model: DeviceModel
     public let maker: Maker
+
+    /// The types that it is of, by QEMU's names, its own first.
+    public var types: [String] {
+        var types = [model.name]
+        let isVirtio = model.name.hasPrefix("virtio-")
+        switch model.bus {
+        case "pci" where isVirtio:
+            let kind = ["-pci-non-transitional", "-pci-transitional", "-pci"].first { model.name.hasSuffix($0) }.map { String(model.name.dropLast($0.count)) }
+            if let kind { types += ["\(kind)-pci-base", "\(kind)-device"] }
+            types += ["virtio-pci", "virtio-device", "pci-device"]
+        case "pci": types.append("pci-device")
+        case "virtio-bus": types.append("virtio-device")
+        case "SCSI": types += ["scsi-disk-base", "scsi-device"]
+        case "usb-bus": types.append("usb-device")
+        case "IDE": types.append("ide-device")
+        default: break
+        }
+        return types + ["device"]
+    }
+
+    /// What firmware can boot from has a place in its order.
+    var withBootIndex: CataloguedDevice {
+        guard model.properties.contains(where: { $0.name == "drive" || $0.name == "netdev" }) else { return self }
+        var model = model
+        model.properties.append(Property("bootindex", .integer, "place in the order in which firmware tries devices"))
+        return CataloguedDevice(model: model, maker: maker)
+    }
 }
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).map(\.withBootIndex).sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
 
