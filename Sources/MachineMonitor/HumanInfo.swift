@@ -42,6 +42,10 @@ extension HumanMonitor {
                 return "  \(hex16(range.start))-\(hex16(last)) (prio 0, \(kind)): \(range.name)" + (offset > 0 ? " @\(hex16(offset))" : "") + "\n"
             }.joined()
         },
+        Information("mem", "the active virtual memory mappings") { (monitor, _, state) in monitor.owner.mappings(state.hart) },
+        // As in QEMU, this machine's controllers do not count.
+        Information("irq", "the interrupts statistics (if available)") { (_, _, _) in "" },
+        Information("pic", "PIC state") { (_, _, _) in "" },
         Information("qtree", "device tree") { (monitor, _, _) in
             monitor.machine.devices.entries.map { entry in
                 "dev: \(entry.driver), id \"\(entry.hasIdentifier ? entry.name : "")\", bus \(entry.bus)\n" + entry.properties.declarations.map { property in

@@ -68,6 +68,18 @@ extension MachineMonitor {
         return found.withLock { $0 }.flatMap { physical($0, count) }
     }
 
+    /// The page tables of a hart as text.
+    func mappings(_ number: Int) -> String {
+        let text = Locked("No translation or protection\n")
+        guard machine.control.hasBegun, let guest = machine.guest as? any MappedGuest else { return text.withLock { $0 } }
+        let memory = machine.parts.memory
+        machine.processors[number].performAndWait { vcpu in
+            let described = guest.describeMappings(of: vcpu, memory: memory)
+            text.withLock { $0 = described }
+        }
+        return text.withLock { $0 }
+    }
+
     /// What the vCPU's registers hold, as text.
     func registers(_ number: Int) -> String {
         let text = Locked("")

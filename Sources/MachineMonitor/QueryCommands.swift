@@ -46,6 +46,21 @@ extension MachineMonitor {
                 .array(machine.characters.entries.map { .object([.init("frontend-open", .flag($0.isUsed)), .init("filename", .text($0.stream.description)), .init("label", .text($0.id))]) })
             },
             query("query-pci", .array(.object("PciInfo", [Parameter("bus", .integer), Parameter("devices", .array(.any))]))) { [self] in .array(pciBuses.map(\.json)) },
+            CommandDeclaration("query-rx-filter", [Parameter("name", .text, optional: true)], returns: .array(.object("RxFilterInfo", [
+                Parameter("name", .text), Parameter("promiscuous", .flag), Parameter("multicast", Self.receiveState), Parameter("unicast", Self.receiveState), Parameter("vlan", Self.receiveState),
+                Parameter("broadcast-allowed", .flag), Parameter("multicast-overflow", .flag), Parameter("unicast-overflow", .flag), Parameter("main-mac", .text),
+                Parameter("vlan-table", .array(.integer)), Parameter("unicast-table", .array(.text)), Parameter("multicast-table", .array(.text)),
+            ]))) { arguments throws(MonitorError) in
+                let name = arguments.text("name")
+                let cards = machine.devices.entries.filter { entry in (name == nil || entry.name == name) && entry.properties.declarations.contains { $0.name == "netdev" } }
+                let filters = cards.compactMap { entry -> JSONValue? in
+                    guard let virtio = entry.virtio else { return nil }
+                    let fields = entry.slot.withDevice { _ in (virtio.function as? VirtioNetwork)?.receiveFilter }
+                    return fields.map { .object([.init("name", .text(entry.name))] + $0.map { .init($0.name, $0.value) }) }
+                }
+                if let name, filters.isEmpty { throw MonitorError(cards.isEmpty ? "invalid net client name: \(name)" : "net client(\(name)) doesn't support rx-filter querying") }
+                return .array(filters)
+            },
             query("query-balloon", .object("BalloonInfo", [Parameter("actual", .integer)])) { [self] () throws(MonitorError) in
                 try withBalloon { .object([.init("actual", .number($0.currentSize))]) }
             },
@@ -58,6 +73,8 @@ extension MachineMonitor {
             },
         ]
     }
+
+    private static let receiveState = ValueType.enumeration("RxState", ["normal", "none", "all"])
 
     private func withBalloon(_ body: (VirtioBalloon) -> JSONValue) throws(MonitorError) -> JSONValue {
         for entry in machine.devices.entries {

@@ -105,6 +105,7 @@ struct MachineAssembler {
         let human = MachineMonitor(watched, monitor, blocks)
         BackEndCommands(network: network, displays: displays, loop: loop).register(monitor, human)
         log.register(human)
+        machine.human.withLock { $0 = human }
         devices.onDeparture { network.removeCard($0) }
         try startMonitors(human, &streams)
         return machine

@@ -22,6 +22,8 @@ final class RunningMachine: @unchecked Sendable {
     let processors: ProcessorSet
     /// Set before it runs.
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
+    /// The monitor for people, for a debugger's `monitor`.
+    let human = Locked<MachineMonitor?>(nil)
     let network: NetworkSet
     let displays: DisplaySet
     let servers: [VNCServer]

@@ -6,7 +6,7 @@ import IR
 import Translation
 
 /// The harts of a machine.
-public final class RISCVMachineGuest: SystemGuest {
+public final class RISCVMachineGuest: MappedGuest {
     private let base: RISCVGuest
     public let configuration: PrivilegedConfiguration
     private let harts = Locked<[ObjectIdentifier: Hart]>([:])
