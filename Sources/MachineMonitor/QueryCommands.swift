@@ -4,6 +4,7 @@ import Core
 import Devices
 import Glibc
 import Host
+import Machines
 import Monitor
 
 extension MachineMonitor {
@@ -22,9 +23,13 @@ extension MachineMonitor {
                 Parameter("name", .text), Parameter("is-default", .flag, optional: true), Parameter("cpu-max", .integer), Parameter("hotpluggable-cpus", .flag),
                 Parameter("numa-mem-supported", .flag), Parameter("deprecated", .flag), Parameter("default-cpu-type", .text, optional: true), Parameter("acpi", .flag),
             ]))) {
-                .array([.object([.init("hotpluggable-cpus", .flag(false)), .init("name", .text(machine.type)), .init("numa-mem-supported", .flag(false)),
-                                 .init("is-default", .flag(true)), .init("cpu-max", .integer(512)), .init("deprecated", .flag(false)), .init("acpi", .flag(true)),
-                                 .init("default-cpu-type", .text(machine.target == "riscv32" ? "rv32-riscv-cpu" : "rv64-riscv-cpu"))])])
+                .array(MachineKind.all.map { kind in
+                    let cpu: [JSONValue.Member] = kind.name == "none" ? [] : [.init("default-cpu-type", .text(machine.target == "riscv32" ? "rv32-riscv-cpu" : "rv64-riscv-cpu"))]
+                    // Without -machine, it is virt.
+                    let standard: [JSONValue.Member] = kind.name == "virt" ? [.init("is-default", .flag(true))] : []
+                    return .object([.init("hotpluggable-cpus", .flag(false)), .init("name", .text(kind.name)), .init("numa-mem-supported", .flag(false))] + standard
+                        + [.init("cpu-max", .number(kind.maximumProcessors)), .init("deprecated", .flag(false)), .init("acpi", .flag(kind.hasACPI))] + cpu)
+                })
             },
             query("query-cpu-definitions", .array(.object("CpuDefinitionInfo", [Parameter("name", .text), Parameter("typename", .text), Parameter("static", .flag), Parameter("deprecated", .flag)]))) {
                 .array(machine.cpuModels.map { .object([.init("name", .text($0)), .init("typename", .text("\($0)-riscv-cpu")), .init("static", .flag(false)), .init("deprecated", .flag(false))]) })

@@ -36,7 +36,11 @@ struct MachineAssembler {
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
     func assemble() throws(ConfigurationError) -> RunningMachine {
-        guard configuration.machine == "virt" else { throw ConfigurationError("-machine: '\(configuration.machine)' is not supported, expected virt (-machine help)") }
+        guard let kind = MachineKind.find(configuration.machine) else {
+            throw ConfigurationError("-machine: '\(configuration.machine)' is not supported, expected one of \(MachineKind.all.map(\.name).joined(separator: ", ")) (-machine help)")
+        }
+        // The empty machine has no processors.
+        let processorCount = kind.name == "none" ? 0 : configuration.processors
         guard let loop = EventLoop(name: "main") else { throw ConfigurationError("the host has no descriptors or threads left") }
         let late = Late()
         let parts = BoardParts(loop: loop, requests: MachineRequests { request in late.machine.withLock { $0 }?.control.take(request) })
@@ -50,7 +54,7 @@ struct MachineAssembler {
         engineOptions.log = log.translation
         let debugging = configuration.debugger.map { _ in MachineDebugTools() }
         let engine = try makeEngine(configuration.engine, debugging?.instrument(guest) ?? guest, engineOptions)
-        let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
+        let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: processorCount, isThreaded: configuration.isThreaded)
 
         let graph = BlockGraph(blockDrivers.with(MachineObjects.all)), monitor = Monitor()
         let blocks = BlockService(graph, monitor)
@@ -66,8 +70,8 @@ struct MachineAssembler {
         options.flashes = try flashes(graph)
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
         let harts = Locked<[Hart]>([])
-        let board = try Virt(parts, options, harts: guest.description, wires: (0 ..< configuration.processors).map { wires(of: $0, harts) })
-        for number in 0 ..< configuration.processors {
+        let board = try makeBoard(kind, parts, options, guest.description, (0 ..< processorCount).map { wires(of: $0, harts) })
+        for number in 0 ..< processorCount {
             let processor = processors[number]
             let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase, log: log.translation) { processor.requestInterrupt() }
             harts.withLock { $0.append(hart) }
@@ -85,8 +89,12 @@ struct MachineAssembler {
         try plugDevices(devices, cards)
         let servers = try DisplayOptions.start(configuration.displays, displays, graph)
         let boot = configuration.boot, order = try devices.bootOrder(boot.order ?? "", isStrict: boot.isStrict)
-        try board.firmwareConfiguration.add(configuration, order: try devices.bootOrder(boot.once ?? boot.order ?? "", isStrict: boot.isStrict))
-        if boot.once != nil { board.firmwareConfiguration.replaceAtReset(file: "bootorder", order) }
+        if let firmware = board.firmware {
+            try firmware.add(configuration, order: try devices.bootOrder(boot.once ?? boot.order ?? "", isStrict: boot.isStrict))
+            if boot.once != nil { firmware.replaceAtReset(file: "bootorder", order) }
+        } else if let file = configuration.firmwareFiles.first {
+            throw ConfigurationError("-fw_cfg: '\(file.name)': machine \(kind.name) has no fw_cfg")
+        }
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
         let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, network: network, displays: displays, servers: servers,
@@ -97,7 +105,7 @@ struct MachineAssembler {
         var watched = MachineMonitor.Machine(
             name: configuration.name, uuid: configuration.control.uuid, type: configuration.machine, target: guest.name, cpuType: "\(configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"))-riscv-cpu",
             cpuModels: CPUModel.models(xlen).map(\.name), control: machine.control, parts: parts, processors: processors, guest: guest, pci: board.pci,
-            ramName: board.ram.name, ramSize: board.ram.size, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
+            ramName: board.mainMemory?.name ?? "", ramSize: board.mainMemory?.size ?? 0, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
             var maker = maker
             try maker.add(id, KeyValues(pairs: settings))
         }
@@ -109,6 +117,14 @@ struct MachineAssembler {
         devices.onDeparture { network.removeCard($0) }
         try startMonitors(human, &streams)
         return machine
+    }
+
+    private func makeBoard(_ kind: MachineKind, _ parts: BoardParts, _ options: BoardOptions, _ harts: HartDescription, _ wires: [HartInterrupts]) throws(ConfigurationError) -> any MachineBoard {
+        switch kind.name {
+        case "none": return try EmptyBoard(parts, options, hasMemory: configuration.hasMemorySize)
+        case "spike": return try Spike(parts, options, harts: harts, wires: wires)
+        default: return try Virt(parts, options, harts: harts, wires: wires)
+        }
     }
 
     private func wires(of number: Int, _ harts: Locked<[Hart]>) -> HartInterrupts {
@@ -123,7 +139,7 @@ struct MachineAssembler {
         if configuration.serials.isEmpty {
             return configuration.hasNoDefaults || !configuration.isNographic ? [] : [console(&streams)]
         }
-        guard configuration.serials.count == 1 else { throw ConfigurationError("-serial: virt has one serial port") }
+        guard configuration.serials.count == 1 else { throw ConfigurationError("-serial: the machine has one serial port") }
         let stream = try streams.serial(configuration.serials[0])
         if let stream, !configuration.serials[0].hasPrefix("chardev:") { streams.table.add("serial0", stream, isUsed: true) }
         return [stream]
@@ -203,18 +219,21 @@ struct MachineAssembler {
         for device in configuration.devices { try devices.plug(device, isHot: false) }
     }
 
-    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ graph: BlockGraph, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
-        let memory = board.ram.size, count = configuration.processors, displays = displays
+    private func deviceTable(_ board: any MachineBoard, _ parts: BoardParts, _ graph: BlockGraph, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
+        let memory = board.mainMemory?.size ?? 0, count = configuration.processors, displays = displays
         return DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
             try board.plug(name, function, host: host)
         }, makeContext: { (host, name, properties) throws(ConfigurationError) in
+            if let bus = DeviceCatalogue.find(properties.owner)?.model.bus, ["pci", "virtio-bus", "sysbus"].contains(bus), !board.buses.contains(bus) {
+                throw ConfigurationError("\(properties.owner): the machine has no bus of kind '\(bus)'")
+            }
             let mac = try network.register(name, properties.owner, properties)
             var context = DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { network.portsForCard($0) },
                                         characters: { streams.use($0) }, nextMAC: { mac })
             context.id = name
             context.displays = displays
             context.object = { graph.object($0) }
-            context.firmware = board.firmwareConfiguration
+            context.firmware = board.firmware
             return context
         })
     }
@@ -223,7 +242,7 @@ struct MachineAssembler {
 
     private func bootFiles() throws(ConfigurationError) -> BootFiles {
         var files = BootFiles()
-        files.firmware = try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders).map { .init(name: $0.name, bytes: $0.bytes) }
+        files.firmware = configuration.machine == "none" ? nil : try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders).map { .init(name: $0.name, bytes: $0.bytes) }
         if let path = configuration.kernel {
             let file = try StartFiles.unpacked(try StartFiles.read(path, "-kernel"), "-kernel")
             files.kernel = .init(name: file.name, bytes: file.bytes)

@@ -16,7 +16,7 @@ import Net
 import Translated
 
 final class RunningMachine: @unchecked Sendable {
-    let board: Virt
+    let board: any MachineBoard
     let control: RunControl
     let parts: BoardParts
     let processors: ProcessorSet
@@ -33,7 +33,7 @@ final class RunningMachine: @unchecked Sendable {
     private let startsPaused: Bool
     private let pidFile: String?
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, displays: DisplaySet, servers: [VNCServer],
+    init(board: any MachineBoard, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, displays: DisplaySet, servers: [VNCServer],
          monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
         self.board = board
         self.parts = parts

@@ -4,6 +4,7 @@ import Block
 import Core
 import Devices
 import Glibc
+import Machines
 import RISCV
 
 public enum SystemCommand {
@@ -30,7 +31,10 @@ public enum SystemCommand {
             Daemon.holdSignals()
             let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine,
                                                makeStepper: makeStepper).assemble()
-            if let path = reader.configuration.dumpsDeviceTree { return try dump(machine.board.deviceTreeBlob, path) }
+            if let path = reader.configuration.dumpsDeviceTree {
+                guard let blob = machine.board.deviceTree else { throw ConfigurationError("-machine: dumpdtb: the machine has no device tree") }
+                return try dump(blob, path)
+            }
             try machine.run(ready: ready)
         } catch {
             complain("\(name): \(error)")
@@ -48,7 +52,7 @@ public enum SystemCommand {
     private static func answer(_ question: CommandLineReader.Question, _ xlen: XLEN, _ version: String) -> String {
         switch question {
         case .version: return "apus version \(version)\n"
-        case .machines: return "Supported machines are:\nvirt                 RISC-V VirtIO board\n"
+        case .machines: return "Supported machines are:\n" + MachineKind.all.map { $0.name + String(repeating: " ", count: max(1, 21 - $0.name.utf8.count)) + $0.summary + "\n" }.joined()
         case .processors: return "Available CPUs:\n" + CPUModel.models(xlen).map { "  \($0.name)\n" }.joined()
         case .options: return help
         case .logItems: return MachineLog.help
