@@ -47,11 +47,12 @@ extension Virt: MachineBoard {
             (start, firmwareEnd) = (image.entry, image.end)
         }
         var kernelEntry: UInt64 = startsInFlash && !flashIsFirmware ? Map.flash.base : 0, initrd: Range<UInt64>?
-        if let kernel = files.kernel {
-            guard kernelEntry == 0 else { throw ImageError("-kernel '\(kernel.name)': the flash (-drive if=pflash) holds what the firmware starts; '-bios none' starts in the flash itself") }
+        if let kernel = files.kernel, kernelEntry != 0 || flashIsFirmware {
+            offer(kernel, files.initrd, files.commandLine)
+        } else if let kernel = files.kernel {
             let image = try loader.load(kernel: kernel, behind: firmwareEnd)
             kernelEntry = image.entry
-            if files.firmware == nil, !flashIsFirmware { start = image.entry }
+            if files.firmware == nil { start = image.entry }
             if let disk = files.initrd { initrd = try loader.load(initrd: disk, behind: image.end) }
         }
         if let given = files.deviceTree {
@@ -62,6 +63,17 @@ extension Virt: MachineBoard {
         loader.bootROM(start: start, deviceTree: treeAddress, kernel: kernelEntry).withUnsafeBytes { source in
             if let base = source.baseAddress { romHost.copyMemory(from: base, byteCount: source.count) }
         }
+    }
+
+    /// What is in the flash fetches kernel, initial RAM disk and command line by fw_cfg.
+    private func offer(_ kernel: BootFiles.File, _ initrd: BootFiles.File?, _ commandLine: String?) {
+        func add(size: UInt16, data: UInt16, _ bytes: [UInt8]) {
+            firmwareConfiguration.add(size, withUnsafeBytes(of: UInt32(truncatingIfNeeded: bytes.count).littleEndian) { Array($0) })
+            firmwareConfiguration.add(data, bytes)
+        }
+        add(size: 0x08, data: 0x11, kernel.bytes)
+        if let initrd { add(size: 0x0b, data: 0x12, initrd.bytes) }
+        if let commandLine { add(size: 0x14, data: 0x15, Array(commandLine.utf8) + [0]) }
     }
 
     /// Puts back what a reset must find in memory.
