@@ -16,6 +16,7 @@ public final class EmptyBoard: MachineBoard {
 
     /// - Parameter hasMemory: `options.memory` was asked for.
     public init(_ parts: BoardParts, _ options: BoardOptions, hasMemory: Bool) throws(ConfigurationError) {
+        guard options.flashes.isEmpty else { throw ConfigurationError("-drive: none has no flash") }
         timebase = Timebase(frequency: 10_000_000, clock: parts.clock)
         pci = PCIHost(lines: [], host: parts.host())
         if let given = options.memoryBacking { mainMemory = given } else if hasMemory {

@@ -242,6 +242,7 @@ struct MachineAssembler {
 
     private func bootFiles() throws(ConfigurationError) -> BootFiles {
         var files = BootFiles()
+        guard configuration.machine != "none" || configuration.firmware == "default" else { throw ConfigurationError("-bios: machine none starts nothing") }
         files.firmware = configuration.machine == "none" ? nil : try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders).map { .init(name: $0.name, bytes: $0.bytes) }
         if let path = configuration.kernel {
             let file = try StartFiles.unpacked(try StartFiles.read(path, "-kernel"), "-kernel")

@@ -337,7 +337,7 @@ async def test_objects():
                "-M", "virt,memory-backend=mem", "-device", "virtio-rng-pci,rng=r0"]
     async with Machine("-S", *objects, *drives, guest=False) as machine:
         threads = await machine.do("query-iothreads")
-        check("iothread", threads[0]["id"] == "t0" and threads[0]["poll-max-ns"] == 32000 and os.path.exists(f"/proc/{machine.process.pid}/task/{threads[0]['thread-id']}"), threads)
+        check("iothread", threads[0]["id"] == "t0" and threads[0]["poll-max-ns"] == 32768 and os.path.exists(f"/proc/{machine.process.pid}/task/{threads[0]['thread-id']}"), threads)
         memory = await machine.do("query-memdev")
         check("memdev", memory[0]["id"] == "mem" and memory[0]["size"] == 256 << 20 and memory[0]["share"], memory)
         check("the machine's memory", "mem" in await machine.human("info mtree"))
@@ -379,7 +379,7 @@ async def test_sources():
             writer.write(b"ENTROPY-" * 32 if len(request) < 2 else (b"ENTROPY-" * 32)[:request[1]])
     server = await asyncio.start_unix_server(daemon, f"{folder}/egd")
     options = ["-chardev", f"socket,id=e,path={folder}/egd", "-object", "rng-egd,id=r,chardev=e", "-device", "virtio-rng-pci,rng=r", "-object", "iothread,id=t",
-               "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d,iops=20", "-device", "virtio-blk-pci,drive=d,iothread=t", "-mem-path", folder, "-mem-prealloc",
+               "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d,bps=1M", "-device", "virtio-blk-pci,drive=d,iothread=t", "-mem-path", folder, "-mem-prealloc",
                "-fw_cfg", "name=opt/apus.test,string=FIRMWARE-FILE", "-boot", "order=c,strict=on,menu=on", "-d", "int", "-D", f"{folder}/int.log"]
     async with Machine(*options) as machine:
         console = await machine.console()
@@ -387,7 +387,7 @@ async def test_sources():
         text = await console.run("$B dd if=/dev/hwrng bs=16 count=1 2>/dev/null")
         check("an entropy daemon", "ENTROPY-" in text and asked > 0, text)
         start = time.monotonic()
-        await console.run("$B dd if=/dev/vda of=/dev/null bs=4k count=40 iflag=direct 2>/dev/null")
+        await console.run("$B dd if=/dev/vda of=/dev/null bs=64k 2>/dev/null")
         check("a throttled disk", time.monotonic() - start > 1, time.monotonic() - start)
         text = await console.run("$B insmod /mods/99-qemu_fw_cfg.ko; $B cat /sys/firmware/qemu_fw_cfg/by_name/opt/apus.test/raw; $B cat /sys/firmware/qemu_fw_cfg/by_name/bootorder/raw; $B ls /sys/firmware/qemu_fw_cfg/by_name/etc/acpi")
         check("-fw_cfg", "FIRMWARE-FILE" in text, text)
@@ -495,8 +495,10 @@ _start:
 call: .dword 64, 1, text, 6, 0, 0, 0, 0
 text: .ascii "hello\n"
     .balign 64
+    .type tohost, @object; .size tohost, 8
 tohost: .dword 0
     .balign 64
+    .type fromhost, @object; .size fromhost, 8
 fromhost: .dword 0
 """)
     subprocess.run(["riscv64-linux-gnu-gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80000000", "-o", f"{folder}/htif", source], check=True)

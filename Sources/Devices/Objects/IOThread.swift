@@ -15,8 +15,8 @@ public final class IOThread: ChangeableObject, NeededObject {
     }
     private final class Core: Sendable {
         let state = Waiting(State())
-        /// Microseconds of looking for more before it sleeps.
-        let polling = AtomicInt(32)
+        /// Nanoseconds of looking for more before it sleeps.
+        let polling = AtomicInt(32768)
         /// Not 0 while there are jobs.
         let count = AtomicInt(0)
 
@@ -36,7 +36,7 @@ public final class IOThread: ChangeableObject, NeededObject {
         }
 
         private func spin() {
-            let limit = UInt64(max(0, polling.load())) * 1000
+            let limit = UInt64(max(0, polling.load()))
             guard limit > 0 else { return }
             let start = EventLoop.now
             while count.load() == 0, EventLoop.now &- start < limit {}
@@ -48,7 +48,7 @@ public final class IOThread: ChangeableObject, NeededObject {
 
     /// - Throws: the host has no thread.
     init(pollNanoseconds: UInt64) throws(BlockError) {
-        core.polling.store(Int(pollNanoseconds / 1000))
+        core.polling.store(Int(pollNanoseconds))
         guard BackgroundThread.start({ [core] in core.run() }) else { throw .unsupported("the host has no threads left") }
         _ = core.state.wait(seconds: 5) { $0.thread != 0 ? true : nil }
     }
@@ -64,7 +64,7 @@ public final class IOThread: ChangeableObject, NeededObject {
 
     /// The host's number of the thread.
     public var thread: Int32 { core.state.look { $0.thread } }
-    public var pollNanoseconds: UInt64 { UInt64(max(0, core.polling.load())) * 1000 }
+    public var pollNanoseconds: UInt64 { UInt64(max(0, core.polling.load())) }
 
     // MARK: object
 
@@ -74,7 +74,7 @@ public final class IOThread: ChangeableObject, NeededObject {
     public func set(_ name: String, _ value: JSONValue) throws(BlockError) {
         guard name == "poll-max-ns" else { throw .invalid("Property 'iothread.\(name)' cannot be set") }
         guard case .integer(let number) = value, number >= 0, number <= Self.longestPoll else { throw .invalid("poll-max-ns value must be in range [0, \(Self.longestPoll)]") }
-        core.polling.store(Int(number / 1000))
+        core.polling.store(Int(number))
     }
 }
 

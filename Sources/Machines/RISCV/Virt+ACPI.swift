@@ -134,7 +134,7 @@ extension Virt {
         return AML.device("PCI0", [
             AML.name("_HID", AML.string("PNP0A08")), AML.name("_CID", AML.string("PNP0A03")), AML.name("_SEG", AML.integer(0)), AML.name("_BBN", AML.integer(0)),
             AML.name("_UID", AML.integer(0)), AML.name("_STR", AML.unicode("PCIe 0 Device")), AML.name("_CCA", AML.integer(1)), AML.name("_PRT", AML.package(routes)),
-            AML.name("_CRS", AML.resources(windows)), AML.name("SUPP", AML.integer(0)), AML.name("CTRL", AML.integer(0)), pciControl, pciSpecific, reserved,
+            AML.method("_CBA", arguments: 0, [AML.return(AML.integer(Map.configuration.base))]), AML.name("_CRS", AML.resources(windows)), AML.name("SUPP", AML.integer(0)), AML.name("CTRL", AML.integer(0)), pciControl, pciSpecific, reserved,
         ])
     }
 
