@@ -25,15 +25,11 @@ extension MachineMonitor {
         }
     }
 
-    var balloonCommands: [CommandDeclaration] {
-        [CommandDeclaration("qom-set", [Parameter("path", .text), Parameter("property", .text), Parameter("value", .any)]) { [self] arguments throws(MonitorError) in
-            let path = try arguments.required("path"), name = try arguments.required("property")
-            guard let object = object(path) else { throw MonitorError("Device '\(path)' not found", .deviceNotFound) }
-            guard object.contains(where: { $0.name == name }) else { throw MonitorError("Property '\(path).\(name)' not found") }
-            guard name == Self.interval, let entry = machine.devices.find(path), let virtio = entry.virtio else { throw MonitorError("Property '\(path).\(name)' cannot be set while the machine runs") }
-            guard case .integer(let seconds)? = arguments.json["value"], (0 ... Int64(UInt32.max)).contains(seconds) else { throw MonitorError("timer value must be from 0 to \(UInt32.max)") }
-            entry.slot.withDevice { _ in (virtio.function as? VirtioBalloon)?.pollingInterval = UInt64(seconds) }
-            return .nothing
-        }]
+    /// Sets the interval. - Returns: false: that is not what `name` of `entry` is.
+    func setBalloonProperty(_ entry: DeviceTable.Entry, _ name: String, _ value: JSONValue) throws(MonitorError) -> Bool {
+        guard name == Self.interval, let virtio = entry.virtio, virtio.function is VirtioBalloon else { return false }
+        guard case .integer(let seconds) = value, (0 ... Int64(UInt32.max)).contains(seconds) else { throw MonitorError("timer value must be from 0 to \(UInt32.max)") }
+        entry.slot.withDevice { _ in (virtio.function as? VirtioBalloon)?.pollingInterval = UInt64(seconds) }
+        return true
     }
 }

@@ -49,18 +49,13 @@ extension MachineMonitor {
         ]
     }
 
-    /// One property of an object of the tree.
-    struct ObjectProperty: Sendable {
-        var name: String, type: String, value: JSONValue
-    }
-
     /// What is at a path: containers, devices, harts.
     func object(_ path: String) -> [ObjectProperty]? {
         let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         func child(_ name: String, _ type: String, _ path: String) -> ObjectProperty { .init(name: name, type: "child<\(type)>", value: .text(path)) }
         let entries = machine.devices.entries
         switch trimmed {
-        case "/": return [child("machine", machine.type + "-machine", "/machine")]
+        case "/": return [child("machine", machine.type + "-machine", "/machine"), child("objects", "container", "/objects")]
         case "/machine":
             return [.init(name: "type", type: "string", value: .text(machine.type + "-machine")), child("peripheral", "container", "/machine/peripheral"),
                     child("peripheral-anon", "container", "/machine/peripheral-anon"), child("soc0", "riscv.hart_array", "/machine/soc0")]
@@ -72,7 +67,7 @@ extension MachineMonitor {
         if let number = (0 ..< machine.processors.count).first(where: { trimmed == "/machine/soc0/harts[\($0)]" }) {
             return [.init(name: "type", type: "string", value: .text(machine.cpuType)), .init(name: "hartid", type: "uint64", value: .number(number))]
         }
-        guard let entry = machine.devices.find(trimmed) else { return nil }
+        guard let entry = machine.devices.find(trimmed) else { return objectTree(trimmed) }
         let now = balloonProperties(entry) ?? []
         return [.init(name: "type", type: "string", value: .text(entry.driver)), .init(name: "realized", type: "bool", value: .flag(true))] + now
             + entry.properties.declarations.filter { property in !now.contains { $0.name == property.name } }.map { property in

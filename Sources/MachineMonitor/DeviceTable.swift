@@ -40,8 +40,8 @@ public final class DeviceTable: Sendable {
         var departed: @Sendable (String) -> Void = { _ in }
         var changed: @Sendable (Entry) -> Void = { _ in }
     }
-    private let parts: BoardParts
-    private let pci: PCIHost
+    let parts: BoardParts
+    let pci: PCIHost
     private let blocks: BlockService
     private let plugVirtio: PlugVirtio
     private let makeContext: MakeContext
@@ -71,9 +71,16 @@ public final class DeviceTable: Sendable {
 
     /// `-global DRIVER.PROPERTY=VALUE`: for all devices of that kind that are made from now on.
     public func setGlobal(_ driver: String, _ property: String, _ value: String) throws(ConfigurationError) {
-        if let device = DeviceCatalogue.find(driver) { _ = try Properties(driver, device.model.properties, [(property, value)]) }
+        // A type that devices have in common speaks for those that have the property.
+        let devices = DeviceCatalogue.all.filter { $0.types.contains(driver) }
+        if let device = devices.first(where: { $0.model.name == driver }) ?? devices.first(where: { $0.model.properties.contains { $0.name == property } }) ?? devices.first {
+            _ = try Properties(driver, device.model.properties, [(property, value)])
+        }
         state.withLock { $0.globals.append((driver, property, value)) }
     }
+
+    /// Whether devices have such a type.
+    public static func isKnown(type name: String) -> Bool { DeviceCatalogue.all.contains { $0.types.contains(name) } }
 
     /// Makes a device and puts it in its place.
     /// - Parameter isHot: the machine runs already.
@@ -89,7 +96,10 @@ public final class DeviceTable: Sendable {
         if let id, find(id) != nil { throw ConfigurationError("Duplicate device ID '\(id)'") }
         let (globals, number) = state.withLock { state in
             defer { state.count += 1 }
-            return (state.globals.filter { $0.driver == driver }, state.count)
+            let fitting = state.globals.filter { global in
+                global.driver == driver || device.types.contains(global.driver) && device.model.properties.contains { $0.name == global.property }
+            }
+            return (fitting, state.count)
         }
         let name = id ?? "\(driver)-\(number)"
         let properties = try Properties(driver, device.model.properties, globals.map { ($0.property, $0.value) } + rest)

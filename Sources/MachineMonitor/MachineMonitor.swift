@@ -68,7 +68,8 @@ public final class MachineMonitor: Sendable {
         self.monitor = monitor
         self.blocks = blocks
         machine.control.onEvent { [monitor] in monitor.emit($0, $1) }
-        monitor.register(runCommands + queryCommands + deviceCommands + balloonCommands + diskCommands + mediaCommands + memoryCommands + characterCommands + humanCommands, events: Self.events)
+        monitor.register(runCommands + queryCommands + deviceCommands + diskCommands + mediaCommands + memoryCommands + characterCommands + objectCommands + humanCommands,
+                         events: Self.events)
         machine.devices.onRemoval { [monitor] entry in
             let path = JSONValue.Member("path", .text(entry.path))
             monitor.emit("DEVICE_DELETED", .object((entry.hasIdentifier ? [.init("device", .text(entry.name))] : []) + [path]))

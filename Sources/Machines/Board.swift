@@ -17,6 +17,8 @@ public struct BoardOptions: Sendable {
     /// Contents of the board's flash chips.
     public var flashes: [FlashImage?] = []
     public var interrupts = InterruptArchitecture.plic
+    /// Firmware is handed ACPI tables.
+    public var hasACPI = true
 
     public init(processors: Int, memory: UInt64) {
         self.processors = processors

@@ -1,7 +1,9 @@
 // What a machine's command line asks for, checked as far as that goes without opening anything.
 
+import Block
 import Core
 import Machines
+import Translation
 
 /// One `-drive`.
 struct DriveOption {
@@ -18,6 +20,9 @@ struct DriveOption {
     /// `none`, `virtio` or `pflash`.
     var interface = "virtio"
     var unit: Int?
+    /// `throttling.…` and its older names: limits, and the group that shares them.
+    var limits = ThrottleLimits()
+    var throttleGroup: String?
 }
 
 /// A whole command line.
@@ -29,6 +34,15 @@ struct Configuration {
     var engine: String?
     var processors = 1
     var memory: UInt64 = 128 << 20
+    /// `-m` was given.
+    var hasMemorySize = false
+    /// `-mem-path`, `-mem-prealloc`
+    var memoryPath: String?
+    var preallocatesMemory = false
+    /// `-M memory-backend=`: the object whose memory it is.
+    var memoryBackend: String?
+    /// `-M acpi=`
+    var hasACPI = true
     var isThreaded = true
     var firmware = "default"
     var kernel: String?
@@ -52,6 +66,11 @@ struct Configuration {
     var name: String?
     /// `-gdb`: where a debugger connects.
     var debugger: String?
+    var firmwareFiles: [FirmwareFile] = []
+    var boot = BootOptions()
+    /// `-d` and `-D`.
+    var logItems: LogItems = []
+    var logFile: String?
     /// How it is run and watched.
     var control = MonitorOptions()
     /// `-vnc`s.

@@ -28,6 +28,8 @@ public struct DeviceContext {
     public var firmware: FirmwareConfiguration?
     /// Where devices ask for what concerns the whole machine.
     public var requests = MachineRequests { _ in }
+    /// An object of `-object`.
+    public var object: (String) -> (any GraphObject)? = { _ in nil }
 
     public init(host: DeviceHost, memorySize: UInt64, processors: Int, node: @escaping (String) -> Node?, network: @escaping (String) -> [any NetworkPort],
                 characters: @escaping (String) -> (any CharacterStream)?, nextMAC: @escaping () -> [UInt8]) {
@@ -71,11 +73,38 @@ public struct CataloguedDevice: Sendable {
     }
     public let model: DeviceModel
     public let maker: Maker
+
+    /// The types that it is of, by QEMU's names, its own first.
+    public var types: [String] {
+        var types = [model.name]
+        let isVirtio = model.name.hasPrefix("virtio-")
+        switch model.bus {
+        case "pci" where isVirtio:
+            let kind = ["-pci-non-transitional", "-pci-transitional", "-pci"].first { model.name.hasSuffix($0) }.map { String(model.name.dropLast($0.count)) }
+            if let kind { types += ["\(kind)-pci-base", "\(kind)-device"] }
+            types += ["virtio-pci", "virtio-device", "pci-device"]
+        case "pci": types.append("pci-device")
+        case "virtio-bus": types.append("virtio-device")
+        case "SCSI": types += ["scsi-disk-base", "scsi-device"]
+        case "usb-bus": types.append("usb-device")
+        case "IDE": types.append("ide-device")
+        default: break
+        }
+        return types + ["device"]
+    }
+
+    /// What firmware can boot from has a place in its order.
+    var withBootIndex: CataloguedDevice {
+        guard model.properties.contains(where: { $0.name == "drive" || $0.name == "netdev" }) else { return self }
+        var model = model
+        model.properties.append(Property("bootindex", .integer, "place in the order in which firmware tries devices"))
+        return CataloguedDevice(model: model, maker: maker)
+    }
 }
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = ((virtio + displayVirtio + sharing).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio + sharing).flatMap(\.devices) + others + disks + displayDevices).map(\.withBootIndex).sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? {
         let name = aliases[name] ?? name
@@ -153,13 +182,15 @@ public enum DeviceCatalogue {
 
     private static let virtio: [Virtio] = [
         Virtio(name: "virtio-blk", summary: "virtio disk", category: "storage", classCode: 0x010000, properties: VirtioBlock.properties) { (properties, context) throws(ConfigurationError) in
-            try VirtioBlock(properties, node: try node(properties, context), processors: context.processors)
+            try VirtioBlock(properties, node: try node(properties, context), processors: context.processors, thread: try thread(properties, context))
         },
         Virtio(name: "virtio-net", summary: "virtio network card", category: "network", classCode: 0x020000, properties: VirtioNetwork.properties) { (properties, context) throws(ConfigurationError) in
             try VirtioNetwork(properties, ports: try ports(properties, context), mac: properties.mac("mac") ?? context.nextMAC())
         },
-        Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, _) throws(ConfigurationError) in
-            try VirtioEntropy(properties)
+        Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, context) throws(ConfigurationError) in
+            let object = try object("rng", of: RandomObject.self, properties, context)
+            if let source = object?.source as? any ConnectedSource { try source.connect(context.characters) }
+            return try VirtioEntropy(properties, object: object)
         },
         Virtio(name: "virtio-balloon", summary: "virtio memory balloon", category: "misc", classCode: 0x00ff00, vectors: { _ in 2 }, properties: VirtioBalloon.properties) { (properties, context) throws(ConfigurationError) in
             try VirtioBalloon(properties, memorySize: context.memorySize)
@@ -168,7 +199,7 @@ public enum DeviceCatalogue {
             try VirtioConsole(properties)
         },
         Virtio(name: "virtio-scsi", summary: "virtio SCSI host adapter", category: "storage", classCode: 0x010000, properties: VirtioSCSI.properties) { (properties, context) throws(ConfigurationError) in
-            try VirtioSCSI(properties, processors: context.processors)
+            try VirtioSCSI(properties, processors: context.processors, thread: try thread(properties, context))
         },
     ]
 
@@ -187,6 +218,17 @@ public enum DeviceCatalogue {
     /// The medium of `drive`; a drive that names none is empty.
     static func medium(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {
         properties.isGiven("drive") ? try node(properties, context) : .empty()
+    }
+
+    /// The object that property `name` names; nil: it is not given.
+    static func object<Object>(_ name: String, of type: Object.Type, _ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Object? {
+        guard let id = properties.text(name) else { return nil }
+        guard let object = context.object(id) as? Object else { throw ConfigurationError("\(properties.owner): property '\(name)': there is no object '\(id)' of that kind") }
+        return object
+    }
+
+    private static func thread(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> IOThread? {
+        try object("iothread", of: IOThread.self, properties, context)
     }
 
     static func node(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {

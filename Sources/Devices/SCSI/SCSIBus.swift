@@ -69,6 +69,9 @@ public final class SCSIBus: ChildBus {
         content.withLock { $0.sorted { ($0.key.target, $0.key.unit) < ($1.key.target, $1.key.unit) }.map { ($0.key, $0.value) } }
     }
 
+    /// Whether a unit's requests may be held back for long.
+    var isThrottled: Bool { content.withLock { $0.values.contains { ($0 as? any DiskOwner)?.disks.contains { $0.isThrottled } ?? false } } }
+
     /// REPORT LUNS of a target (SPC-4 6.33); unit 0 is always there.
     func report(_ target: Int, _ request: SCSIRequest) -> SCSIReply {
         let numbers = Set(units(target) + [0]).sorted()

@@ -60,6 +60,8 @@ public final class BlockDevice: Sendable {
         root.leave()
         return old
     }
+    /// Requests may be held back for long: a vCPU must not do them itself.
+    public var isThrottled: Bool { node.driver == "throttle" }
 
     /// Off: each write is flushed before it counts as done.
     public var isWriteCacheEnabled: Bool {

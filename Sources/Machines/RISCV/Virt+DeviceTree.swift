@@ -12,7 +12,7 @@ extension Virt {
         root.set("compatible", "riscv-virtio")
         root.set("model", "riscv-virtio,qemu")
         describeMemory(root)
-        let controllers = describeHarts(root)
+        let controllers = harts.describe(in: root, count: options.processors, frequency: Self.timebaseFrequency)
         let soc = root.node("soc")
         soc.set("#address-cells", 2)
         soc.set("#size-cells", 2)
@@ -33,38 +33,6 @@ extension Virt {
         let memory = root.node("memory@" + Self.hex(Map.ram))
         memory.set("device_type", "memory")
         region(memory, (Map.ram, options.memory))
-    }
-
-    /// - Returns: the interrupt controller of each hart.
-    private func describeHarts(_ root: DeviceTreeNode) -> [DeviceTreeNode] {
-        let cpus = root.node("cpus")
-        cpus.set("#address-cells", 1)
-        cpus.set("#size-cells", 0)
-        cpus.set("timebase-frequency", UInt32(Self.timebaseFrequency))
-        var controllers: [DeviceTreeNode] = [], nodes: [DeviceTreeNode] = []
-        for number in 0 ..< options.processors {
-            let cpu = cpus.node("cpu@" + Self.hex(UInt64(number)))
-            cpu.set("device_type", "cpu")
-            cpu.set("reg", UInt32(number))
-            cpu.set("status", "okay")
-            cpu.set("compatible", "riscv")
-            for block in ["cbop", "cboz", "cbom"] where harts.extensions.contains("zi" + block) {
-                cpu.set("riscv,\(block)-block-size", 64)
-            }
-            cpu.set("riscv,isa-extensions", strings: harts.extensions)
-            cpu.set("riscv,isa-base", "rv\(harts.registerBits)i")
-            cpu.set("riscv,isa", harts.isaString)
-            if harts.hasSupervisor { cpu.set("mmu-type", harts.mmuType) }
-            let controller = cpu.node("interrupt-controller")
-            controller.set("#interrupt-cells", 1)
-            controller.set("interrupt-controller")
-            controller.set("compatible", "riscv,cpu-intc")
-            controllers.append(controller)
-            nodes.append(cpu)
-        }
-        let cluster = cpus.node("cpu-map").node("cluster0")
-        for (number, cpu) in nodes.enumerated() { cluster.node("core\(number)").set("cpu", cpu.handle) }
-        return controllers
     }
 
     private func device(_ parent: DeviceTreeNode, _ name: String, _ base: UInt64, _ size: UInt64, _ compatible: String,
@@ -135,17 +103,5 @@ extension Virt {
         }
         pci.set("interrupt-map", cells: map)
         pci.set("interrupt-map-mask", 0x1800, 0, 0, 7)
-    }
-
-    /// The command line, the initial RAM disk and random numbers, in `chosen`.
-    func describeBoot(commandLine: String?, initrd: Range<UInt64>?) {
-        let chosen = tree.root.node("chosen")
-        if let commandLine { chosen.set("bootargs", commandLine) }
-        if let initrd {
-            chosen.set("linux,initrd-start", wide: initrd.lowerBound)
-            chosen.set("linux,initrd-end", wide: initrd.upperBound)
-        }
-        var random = SystemRandomNumberGenerator()
-        chosen["rng-seed"] = (0 ..< 32).map { _ in UInt8.random(in: 0 ... 255, using: &random) }
     }
 }

@@ -58,7 +58,7 @@ public final class Virt: @unchecked Sendable {
     /// A device tree that a person gave instead.
     var userTree: DeviceTree?
     /// What was loaded, for resets.
-    var loaded: [(LoadedImage, String)] = []
+    var loader: HartLoader
     /// Whether the first flash holds what the harts begin with.
     let startsInFlash: Bool
 
@@ -83,6 +83,7 @@ public final class Virt: @unchecked Sendable {
         } catch {
             throw ConfigurationError("-m: \(error)")
         }
+        loader = HartLoader(parts.memory, ram: (Map.ram, options.memory), isWide: harts.registerBits == 64)
         parts.place(ram, at: Map.ram)
         parts.place(rom, at: Map.rom.base, isReadOnly: true)
 

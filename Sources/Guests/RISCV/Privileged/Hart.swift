@@ -64,6 +64,8 @@ public final class Hart: @unchecked Sendable {
     let timebase: Timebase
     private let wake: @Sendable () -> Void
     let state: UnsafeMutableRawPointer
+    /// Where traps, translations and wrong accesses are told of that `-d` asks for.
+    public let log: TranslationLog?
 
     // MARK: state
 
@@ -105,8 +107,9 @@ public final class Hart: @unchecked Sendable {
     private let guestExternal: UnsafeMutablePointer<UInt32>
 
     /// - Parameter wake: makes the vCPU look at its interrupts soon; called from any thread.
-    init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, wake: @escaping @Sendable () -> Void) {
+    init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, log: TranslationLog?, wake: @escaping @Sendable () -> Void) {
         self.vcpu = vcpu
+        self.log = log
         state = vcpu.state
         self.number = number
         xlen = model.xlen

@@ -57,6 +57,7 @@ extension Hart {
         let top: UInt64 = isInterrupt ? 1 << UInt64(xlen.bits - 1) : 0
         let pc = self.pc & xlen.mask, value = exception.value & xlen.mask
         let isVirtual = hypervisor.isVirtual
+        if let log, log.items.contains(.interrupts) { log.write(describeTrap(number, isInterrupt: isInterrupt, pc: pc, value: value)) }
         let vector: UInt64
         switch target {
         case .machine:
