@@ -53,6 +53,7 @@ part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "disks of machines with a real kernel" Tests/Disks/run.sh
 part "displays and input of a machine" Tests/Display/run.sh
+part "USB of machines with a real kernel" Tests/USB/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh
 part "networks of machines" Tests/Network/run.sh

@@ -24,7 +24,9 @@ public final class DeviceTable: Sendable {
         var virtio: GuardedFunction?
         /// As QEMU's object tree has it.
         var path: String
-        var isLeaving = false
+        /// How a device leaves that asks nobody: those on the bus of another device, whose slot `slot` then is.
+        var detach: (@Sendable () -> Void)?
+        var isChild = false
     }
     public typealias MakeContext = @Sendable (DeviceHost, _ name: String, Properties) throws(ConfigurationError) -> DeviceContext
     public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
@@ -81,7 +83,8 @@ public final class DeviceTable: Sendable {
             defer { rest.removeAll { $0.name == name } }
             return rest.last { $0.name == name }?.value
         }
-        let id = take("id"), bus = take("bus")
+        let id = take("id")
+        var bus = take("bus"), detach: (@Sendable () -> Void)?
         if let id, find(id) != nil { throw ConfigurationError("Duplicate device ID '\(id)'") }
         let (globals, number) = state.withLock { state in
             defer { state.count += 1 }
@@ -92,34 +95,41 @@ public final class DeviceTable: Sendable {
         let host = parts.host()
         var context = try makeContext(host, name, properties)
         let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
+        let isChild = if case .child = device.maker { true } else { false }
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != pci.root.name
             let function = try make(properties, context)
-            children.add(of: function, id: name, driver: driver)
             virtio = (function as? VirtioPCI)?.function
             if let console = virtio as? VirtioConsole { consoles.add(name, console, host) }
             disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
             try refuseShared(disks)
             slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
+            children.add(of: function, id: id, slot: slot)
         case .virtio(let make):
             if isHot { throw ConfigurationError("Bus 'virtio-mmio-bus' does not support hotplugging") }
             let function = try make(properties, context)
-            children.add(of: function, id: name, driver: driver)
             virtio = function
             if let console = function as? VirtioConsole { consoles.add(name, console, host) }
             disks = (function as? any DiskOwner)?.disks ?? []
             try refuseShared(disks)
             slot = try plugVirtio(name, function, host)
+            children.add(of: function, id: id, slot: slot)
         case .system(let make):
             if isHot { throw ConfigurationError("Device '\(driver)' does not support hotplugging") }
             slot = try make(properties, context)
             parts.add(slot)
             (virtio, disks) = (nil, [])
         case .child(let attach):
-            if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
-            try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
-            return
+            let place = try children.find(bus, kind: device.model.bus, for: driver)
+            guard !isHot || place.bus.isHotPluggable else { throw ConfigurationError("Bus '\(place.name)' does not support hotplugging") }
+            context.hasIdentifier = id != nil
+            let child = try attach(properties, context, place.bus)
+            do throws(ConfigurationError) { try refuseShared(child.disks) } catch {
+                child.detach?()
+                throw error
+            }
+            (slot, virtio, disks, detach, bus) = (place.slot, nil, child.disks, child.detach, place.name)
         case .consolePort(let isConsole):
             try consoles.addPort(properties, bus: bus, isConsole: isConsole, find: context.characters)
             return
@@ -130,7 +140,7 @@ public final class DeviceTable: Sendable {
             blocks.attach(path, disk.root)
         }
         let entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
-                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path)
+                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path, detach: detach, isChild: isChild)
         state.withLock { state in
             state.entries.append(entry)
             return state.changed
@@ -145,15 +155,32 @@ public final class DeviceTable: Sendable {
         }
     }
 
-    /// Asks the guest to let a device go.
+    /// Buses of a kind that devices provide.
+    func buses(_ kind: String) -> [any ChildBus] { children.all(kind) }
+
+    /// Asks the guest to let a device go; one that can leave at once does.
     func requestUnplug(_ entry: Entry) throws(ConfigurationError) {
-        guard pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
+        if let detach = entry.detach {
+            detach()
+            return forget { $0.name == entry.name }
+        }
+        guard !entry.isChild, pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
         try pci.requestUnplug(entry.name)
     }
 
     private func left(_ slot: DeviceSlot) {
+        children.remove(of: slot)
+        // What hangs from a device goes with it, and first.
+        for entry in entries where entry.slot === slot && entry.isChild {
+            entry.detach?()
+            forget { $0.name == entry.name }
+        }
+        forget { $0.slot === slot }
+    }
+
+    private func forget(_ isMeant: (Entry) -> Bool) {
         let (entry, gone) = state.withLock { state -> (Entry?, @Sendable (Entry) -> Void) in
-            guard let index = state.entries.firstIndex(where: { $0.slot === slot }) else { return (nil, state.gone) }
+            guard let index = state.entries.firstIndex(where: isMeant) else { return (nil, state.gone) }
             return (state.entries.remove(at: index), state.gone)
         }
         guard let entry else { return }

@@ -15,7 +15,7 @@ struct CommandLineReader {
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
         "fw_cfg",
-        "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
+        "d", "D", "smbios", "acpitable", "audiodev", "sandbox", "trace", "msg", "loadvm",
         "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
@@ -69,6 +69,9 @@ struct CommandLineReader {
         case "netdev": try configuration.network.addBackEnd(try argument(option))
         case "nic": configuration.network.addCard(try argument(option))
         case "net": configuration.network.addLegacy(try argument(option))
+        // As QEMU's, virt has no USB controller of its own that these could mean.
+        case "usb": break
+        case "usbdevice": throw ConfigurationError("-usbdevice \(try argument(option)): virt has no USB bus of its own, use -device qemu-xhci and -device usb-kbd, usb-mouse, usb-tablet or usb-storage")
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false

@@ -18,8 +18,9 @@ public struct DeviceContext {
     public var processors: Int
     /// The device goes behind a PCI Express port.
     public var isBehindPort = false
-    /// The device's identifier.
+    /// The device's identifier, and whether a person gave it.
     public var id = ""
+    public var hasIdentifier = false
     public var displays = DisplaySet()
     public var firmware: FirmwareConfiguration?
 
@@ -40,7 +41,7 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
-    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Void
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> AttachedChild
     public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
@@ -62,7 +63,7 @@ public struct CataloguedDevice: Sendable {
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices + usbDevices).sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
 

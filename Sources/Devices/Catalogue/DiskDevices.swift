@@ -17,7 +17,9 @@ extension DeviceCatalogue {
         let properties = SCSIDisk.properties.filter { !unfit.contains($0.name) } + SCSIBus.placeProperties
         return CataloguedDevice(model: DeviceModel(name: name, summary: summary, bus: "SCSI", category: "storage", properties: properties), maker: .child { (properties, context, bus) throws(ConfigurationError) in
             guard let bus = bus as? SCSIBus else { throw ConfigurationError("\(properties.owner): the bus is no SCSI bus") }
-            try bus.attach(try SCSIDisk(properties, node: try node(properties, context), isOptical: isOptical), properties)
+            let disk = try SCSIDisk(properties, node: try node(properties, context), isOptical: isOptical)
+            try bus.attach(disk, properties)
+            return AttachedChild(disks: [disk.disk])
         })
     }
 }

@@ -7,6 +7,21 @@ import Host
 public protocol ChildBus: AnyObject, Sendable {
     /// As `DeviceModel.bus` names it.
     var kind: String { get }
+    /// Whether devices may come while the machine runs.
+    var isHotPluggable: Bool { get }
+}
+
+/// What has come of attaching a device to such a bus.
+public struct AttachedChild: Sendable {
+    /// Disks of the device.
+    public var disks: [BlockDevice]
+    /// Takes it off its bus at once, without locks; nil: it stays as long as the machine.
+    public var detach: (@Sendable () -> Void)?
+
+    public init(disks: [BlockDevice] = [], detach: (@Sendable () -> Void)? = nil) {
+        self.disks = disks
+        self.detach = detach
+    }
 }
 
 /// A device that such buses hang from.
@@ -23,6 +38,7 @@ public final class SCSIBus: ChildBus {
         Property("lun", .integer, "logical unit; the standard is the first free one of the target"),
     ]
     public let kind = "SCSI"
+    public let isHotPluggable = false
     public static let maximumTarget = 255, maximumUnit = 255
     private let content = Locked<[Place: any SCSIUnit]>([:])
 
