@@ -124,11 +124,8 @@ public final class DeviceTable: Sendable {
             let place = try children.find(bus, kind: device.model.bus, for: driver)
             guard !isHot || place.bus.isHotPluggable else { throw ConfigurationError("Bus '\(place.name)' does not support hotplugging") }
             context.hasIdentifier = id != nil
+            if let drive = properties.text("drive"), let node = context.node(drive), node.isWritable { try refuseShared(node) }
             let child = try attach(properties, context, place.bus)
-            do throws(ConfigurationError) { try refuseShared(child.disks) } catch {
-                child.detach?()
-                throw error
-            }
             (slot, virtio, disks, detach, bus) = (place.slot, nil, child.disks, child.detach, place.name)
         case .consolePort(let isConsole):
             try consoles.addPort(properties, bus: bus, isConsole: isConsole, find: context.characters)
@@ -149,10 +146,11 @@ public final class DeviceTable: Sendable {
 
     /// Two devices that write to one disk would not know of each other.
     private func refuseShared(_ disks: [BlockDevice]) throws(ConfigurationError) {
-        let used = entries.flatMap(\.disks)
-        for disk in disks where !disk.isReadOnly {
-            if used.contains(where: { $0.node === disk.node }) { throw ConfigurationError("Drive '\(disk.node.name)' is already in use by another block device") }
-        }
+        for disk in disks where !disk.isReadOnly { try refuseShared(disk.node) }
+    }
+
+    private func refuseShared(_ node: Node) throws(ConfigurationError) {
+        guard !entries.contains(where: { $0.disks.contains { $0.node === node } }) else { throw ConfigurationError("Drive '\(node.name)' is already in use by another block device") }
     }
 
     /// Buses of a kind that devices provide.

@@ -19,11 +19,10 @@ devices() {
         echo "USB $line"
     done
 }
-# The events of an input device, by a part of its name, in the background: type, code, value.
+# The events of an input device, by a part of its name, in the background: a line of 24 bytes each.
 listen() {
     for node in /sys/class/input/event*; do
-        case $(cat $node/device/name) in *$1*) od -An -v -w24 -t x1 /dev/input/${node##*/} | while read -r a b c d e f g h i j k l m n o p type type2 code code2 v0 v1 v2 v3; do
-            [ $type = 00 ] || echo "EVENT $1 $type $code2$code $v3$v2$v1$v0"; done & ;; esac
+        case $(cat $node/device/name) in *$1*) od -An -v -w24 -t x1 < /dev/input/${node##*/} > /dev/ttyS0 & ;; esac
     done
 }
 # Waits until a file is there (or, with "gone", is not) for ten seconds.

@@ -119,9 +119,6 @@ public final class USBBus: ChildBus, @unchecked Sendable {
         device.function.disconnect()
     }
 
-    /// The controller leaves its own bus: what hangs here lets go of the host.
-    func removeAll() { for port in devices.keys.sorted() { remove(port) } }
-
     /// Under the controller's lock.
     public var contents: [USBDeviceInfo] {
         devices.sorted { $0.key < $1.key }.map { port, device in

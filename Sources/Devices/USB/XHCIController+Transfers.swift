@@ -10,28 +10,33 @@ extension XHCIController {
         /// Requests and bytes of one transfer.
         static let requests = 4096, bytes = 64 << 20
     }
-    private enum Taken { case transfer(XHCITransfer), none }
 
-    /// Does at most `maximum` transfers of an endpoint. - Returns: how many came to an end.
+    /// Does transfers of an endpoint, until there were `maximum` requests or nothing is left. - Returns: requests that were looked
+    /// at, fewer than `maximum` if nothing is left.
     func run(_ number: Int, _ index: Int, _ maximum: Int) -> Int {
         guard let memory, let slot = slots[number], let endpoint = slot.endpoints[index] else { return 0 }
-        for count in 0 ..< maximum {
+        var count = 0
+        while count < maximum {
             guard isRunning, !isBlocked, endpoint.state == .running, !endpoint.isPending, slots[number]?.endpoints[index] === endpoint else { return count }
             if endpoint.active == nil {
-                guard case .transfer(let transfer) = take(endpoint, index, memory) else { return count }
+                let (transfer, isWhole) = take(endpoint, memory)
+                count += max(1, transfer.parts.count)
+                guard isWhole else { return min(count, maximum - 1) }
                 endpoint.active = transfer
             }
             guard let transfer = endpoint.active else { return count }
             let result = carry(transfer, slot, endpoint, index)
             switch result {
-            case .nak: return count
+            case .nak: return min(count, maximum - 1)
             case .pending:
                 endpoint.isPending = true
-                return count
-            default: finish(number, index, endpoint, transfer, result)
+                return min(count, maximum - 1)
+            default:
+                count += 1
+                finish(number, index, endpoint, transfer, result)
             }
         }
-        return maximum
+        return count
     }
 
     private func carry(_ transfer: XHCITransfer, _ slot: XHCISlot, _ endpoint: XHCIEndpoint, _ index: Int) -> USBResult {
@@ -49,32 +54,28 @@ extension XHCIController {
 
     // MARK: rings to transfers
 
-    private func take(_ endpoint: XHCIEndpoint, _ index: Int, _ memory: GuestMemory) -> Taken {
-        var ring = endpoint.ring, transfer = XHCITransfer()
-        let limit = Size.requests
-        while transfer.parts.count < limit {
-            switch ring.next(memory) {
-            case .none: return .none
+    /// The next transfer of a ring, and whether all of it is there yet.
+    private func take(_ endpoint: XHCIEndpoint, _ memory: GuestMemory) -> (XHCITransfer, isWhole: Bool) {
+        var ring = endpoint.ring, transfer = XHCITransfer(), hasStatus = false
+        while transfer.parts.count < Size.requests {
+            let found = ring.next(memory)
+            transfer.next = ring
+            switch found {
+            case .none: return (transfer, false)
             case .broken:
                 transfer.failure = XHCICode.request
-                transfer.next = ring
-                return .transfer(transfer)
+                return (transfer, true)
             case .request(let request, let address):
                 transfer.parts.append(.init(request: request, address: address))
-                transfer.next = ring
-                let isFirst = transfer.parts.count == 1
-                if let failure = add(request, address, isFirst, endpoint, &transfer, memory) {
-                    transfer.failure = failure
-                    return .transfer(transfer)
-                }
-                let isControl = transfer.setup != nil
+                transfer.failure = add(request, address, transfer.parts.count == 1, endpoint, &transfer, memory)
+                guard transfer.failure == nil else { return (transfer, true) }
+                hasStatus = hasStatus || request.kind == TransferRequest.Kind.status
                 // A control transfer goes on to its status stage, whatever its chain bits say.
-                let hasEnded = isControl ? transfer.parts.contains { $0.request.kind == TransferRequest.Kind.status } && !request.isChained : !request.isChained
-                if hasEnded { return .transfer(transfer) }
+                if !request.isChained, transfer.setup == nil || hasStatus { return (transfer, true) }
             }
         }
         transfer.failure = XHCICode.request
-        return .transfer(transfer)
+        return (transfer, true)
     }
 
     /// Adds a request's data to a transfer. - Returns: why it cannot be.

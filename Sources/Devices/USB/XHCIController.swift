@@ -57,8 +57,8 @@ public final class XHCIController: PCIFunction, PCIConfigurationOwner, PCIStateO
     private var isWorking = false
 
     enum Limit {
-        /// Transfers or commands of one ring before others have their turn, and of all before the vCPU goes on.
-        static let turn = 16, work = 256
+        /// Requests of one ring before others have their turn, and of all before the vCPU goes on.
+        static let turn = 64, work = 4096
         /// Nanoseconds until the rest is done.
         static let pause: UInt64 = 50_000
     }
@@ -393,7 +393,13 @@ public final class XHCIController: PCIFunction, PCIConfigurationOwner, PCIStateO
     public func reset() { restart() }
 
     public func transfer(_ state: inout StateTransfer) throws(StateError) {
-        if state.isLoading { for device in bus.devices.values { device.abandon() } } else { for device in bus.devices.values { device.settle() } }
+        // What goes on ends, and nothing new begins meanwhile.
+        isWorking = true
+        defer {
+            isWorking = false
+            work()
+        }
+        for device in bus.devices.values { if state.isLoading { device.abandon() } else { device.settle() } }
         try state.field("command", &command)
         try state.field("status", &status)
         try state.field("notifications", &notifications)
