@@ -200,7 +200,7 @@ def input_():
     for mask in (0, 1, 0):
         screen.pointer(mask, width // 2, height // 4)
         time.sleep(0.2)
-    screen.key("b")
+    screen.key(ord("b"))
     time.sleep(2)
     moves = events(1, 3)
     near = lambda axis, wanted: any(move[:2] == (3, axis) and abs(move[2] - wanted) < 100 for move in moves)

@@ -17,8 +17,8 @@ public final class XHCIController: PCIFunction, PCIConfigurationOwner, PCIStateO
         Property("msi", .choice(["on", "off", "auto"]), "interrupts by MSI", default: "auto"),
         Property("msix", .choice(["on", "off", "auto"]), "interrupts by MSI-X", default: "auto"),
     ]
-    public static let model = DeviceModel(name: "qemu-xhci", summary: "USB 3 host controller", bus: "pci", category: "usb", properties: common)
-    public static let necModel = DeviceModel(name: "nec-usb-xhci", summary: "USB 3 host controller as NEC's", bus: "pci", category: "usb", properties: common + [
+    public static let model = DeviceModel(name: "qemu-xhci", summary: "USB 3 host controller", bus: "pci", category: "USB", properties: common)
+    public static let necModel = DeviceModel(name: "nec-usb-xhci", summary: "USB 3 host controller as NEC's", bus: "pci", category: "USB", properties: common + [
         Property("intrs", .integer, "interrupters, 1 to 16", default: "16"),
         Property("slots", .integer, "device slots, 1 to 64", default: "64"),
     ])
