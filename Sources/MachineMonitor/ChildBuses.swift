@@ -15,19 +15,25 @@ final class ChildBuses: Sendable {
     }
     private let all = Locked<[Named]>([])
 
-    /// Notes the buses of a device.
-    func add(of device: AnyObject, id: String, slot: DeviceSlot) {
+    /// Notes the buses of a device. As in QEMU, those of a device without an identifier are called by their kind and a number.
+    func add(of device: AnyObject, id: String?, slot: DeviceSlot) {
         let owner = device as? any ChildBusOwner ?? (device as? VirtioPCI)?.function as? any ChildBusOwner
         for (number, bus) in (owner?.childBuses ?? []).enumerated() {
-            all.withLock { $0.append(Named(name: "\(id).\(number)", bus: bus, owner: slot)) }
+            all.withLock { all in
+                let kind = bus.kind.lowercased()
+                let name = id.map { "\($0).\(number)" } ?? (0 ... all.count).lazy.map { "\(kind).\($0)" }.first { name in !all.contains { $0.name == name } } ?? kind
+                all.append(Named(name: name, bus: bus, owner: slot))
+            }
         }
     }
 
-    /// The device has left.
+    /// A device has left with its buses.
     func remove(of slot: DeviceSlot) { all.withLock { $0.removeAll { $0.owner === slot } } }
 
-    /// The bus called `name`, with its name and the device it hangs from; nil: the newest of the kind
-    /// that has room, as in QEMU.
+    /// All buses of a kind.
+    func all(_ kind: String) -> [any ChildBus] { all.withLock { $0 }.filter { $0.bus.kind == kind }.map(\.bus) }
+
+    /// The bus called `name`, with its name and the device it hangs from; nil: the newest of the kind that has room, as in QEMU.
     func find(_ name: String?, kind: String, for driver: String) throws(ConfigurationError) -> (name: String, bus: any ChildBus, owner: DeviceSlot) {
         let buses = all.withLock { $0 }
         let fitting = buses.filter { $0.bus.kind == kind }

@@ -12,6 +12,10 @@ extension MachineMonitor {
             Parameter("name", .text), Parameter("type", .text), Parameter("description", .text, optional: true), Parameter("default-value", .any, optional: true),
         ])
         return [
+            CommandDeclaration("x-query-usb", [], returns: .object("HumanReadableText", [Parameter("human-readable-text", .text)])) { [self] _ throws(MonitorError) in
+                guard !machine.devices.buses("usb-bus").isEmpty else { throw MonitorError("USB support not enabled") }
+                return .object([.init("human-readable-text", .text(usbDevices))])
+            },
             CommandDeclaration("device_add", [Parameter("driver", .text), Parameter("bus", .text, optional: true), Parameter("id", .text, optional: true)], open: true) { arguments throws(MonitorError) in
                 try addDevice(machine, arguments.json)
                 return .nothing
@@ -47,6 +51,15 @@ extension MachineMonitor {
                 return property.value
             },
         ]
+    }
+
+    /// What is on the USB buses, a line each.
+    var usbDevices: String {
+        let buses = machine.devices.buses("usb-bus").compactMap { $0 as? USBBus }
+        guard !buses.isEmpty else { return "Error: USB support not enabled\n" }
+        return buses.enumerated().map { number, bus in
+            bus.list().map { "  Device \(number).\($0.address), Port \($0.port), Speed \($0.speed.megabits) Mb/s, Product \($0.product)\($0.hasIdentifier ? ", ID: \($0.name)" : "")\n" }.joined()
+        }.joined()
     }
 
     /// What is at a path: containers, devices, harts.

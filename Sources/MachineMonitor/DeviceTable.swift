@@ -24,11 +24,12 @@ public final class DeviceTable: Sendable {
         var virtio: GuardedFunction?
         /// As QEMU's object tree has it.
         var path: String
-        var isLeaving = false
         /// It hangs from the device in `slot`, and goes with it.
         var isChild = false
         /// Its tray, if the medium can be taken out.
         var drive: (any RemovableDrive)?
+        /// How a device leaves that asks nobody.
+        var detach: (@Sendable () -> Void)?
     }
     public typealias MakeContext = @Sendable (DeviceHost, _ name: String, Properties) throws(ConfigurationError) -> DeviceContext
     public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
@@ -92,7 +93,8 @@ public final class DeviceTable: Sendable {
             defer { rest.removeAll { $0.name == name } }
             return rest.last { $0.name == name }?.value
         }
-        let id = take("id"), bus = take("bus")
+        let id = take("id")
+        var bus = take("bus")
         if let id, find(id) != nil { throw ConfigurationError("Duplicate device ID '\(id)'") }
         let (globals, number) = state.withLock { state in
             defer { state.count += 1 }
@@ -106,7 +108,7 @@ public final class DeviceTable: Sendable {
         let host = parts.host()
         var context = try makeContext(host, name, properties)
         let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
-        var parent: String?, drive: (any RemovableDrive)?
+        var child: AttachedChild?
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != pci.root.name
@@ -116,7 +118,7 @@ public final class DeviceTable: Sendable {
             disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
             try refuseShared(disks)
             slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
-            children.add(of: function, id: name, slot: slot)
+            children.add(of: function, id: id, slot: slot)
         case .virtio(let make):
             if isHot { throw ConfigurationError("Bus 'virtio-mmio-bus' does not support hotplugging") }
             let function = try make(properties, context)
@@ -125,19 +127,19 @@ public final class DeviceTable: Sendable {
             disks = (function as? any DiskOwner)?.disks ?? []
             try refuseShared(disks)
             slot = try plugVirtio(name, function, host)
-            children.add(of: function, id: name, slot: slot)
+            children.add(of: function, id: id, slot: slot)
         case .system(let make):
             if isHot { throw ConfigurationError("Device '\(driver)' does not support hotplugging") }
             slot = try make(properties, context)
             parts.add(slot)
             (virtio, disks) = (nil, [])
         case .child(let attach):
-            if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
             let place = try children.find(bus, kind: device.model.bus, for: driver)
+            guard !isHot || place.bus.isHotPluggable else { throw ConfigurationError("Bus '\(place.name)' does not support hotplugging") }
+            context.hasIdentifier = id != nil
+            if let drive = properties.text("drive"), let node = context.node(drive), node.isWritable { try refuseShared(node) }
             let attached = try attach(properties, context, place.bus)
-            (disks, drive) = ([attached.disk], attached.drive)
-            try refuseShared(disks)
-            (virtio, slot, parent) = (nil, place.owner, place.name)
+            (child, slot, virtio, disks, bus) = (attached, place.owner, nil, attached.disks, place.name)
         case .consolePort(let isConsole):
             try consoles.addPort(properties, bus: bus, isConsole: isConsole, find: context.characters)
             return
@@ -147,36 +149,48 @@ public final class DeviceTable: Sendable {
             disk.node.retain()
             blocks.attach(path, disk.root)
         }
-        var entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: parent ?? bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
-                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path)
-        (entry.isChild, entry.drive) = (parent != nil, drive)
-        let arrived = entry
+        let entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
+                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path,
+                          isChild: child != nil, drive: child?.drive, detach: child?.detach)
         state.withLock { state in
-            state.entries.append(arrived)
+            state.entries.append(entry)
             return state.changed
-        }(arrived)
+        }(entry)
     }
 
     /// Two devices that write to one disk would not know of each other.
     private func refuseShared(_ disks: [BlockDevice]) throws(ConfigurationError) {
-        let used = entries.flatMap(\.disks)
-        for disk in disks where !disk.isReadOnly {
-            if used.contains(where: { $0.node === disk.node }) { throw ConfigurationError("Drive '\(disk.node.name)' is already in use by another block device") }
-        }
+        for disk in disks where !disk.isReadOnly { try refuseShared(disk.node) }
     }
 
-    /// Asks the guest to let a device go.
+    private func refuseShared(_ node: Node) throws(ConfigurationError) {
+        guard !entries.contains(where: { $0.disks.contains { $0.node === node } }) else { throw ConfigurationError("Drive '\(node.name)' is already in use by another block device") }
+    }
+
+    /// Buses of a kind that devices provide.
+    func buses(_ kind: String) -> [any ChildBus] { children.all(kind) }
+
+    /// Asks the guest to let a device go; one that can leave at once does.
     func requestUnplug(_ entry: Entry) throws(ConfigurationError) {
+        if let detach = entry.detach {
+            detach()
+            return forget { $0.name == entry.name }
+        }
         guard !entry.isChild, pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
         try pci.requestUnplug(entry.name)
     }
 
     private func left(_ slot: DeviceSlot) {
         children.remove(of: slot)
-        // What hangs from a device goes before it.
+        for entry in entries where entry.slot === slot && entry.isChild { entry.detach?() }
+        forget { $0.slot === slot }
+    }
+
+    /// What hangs from a device goes before it.
+    private func forget(_ isMeant: (Entry) -> Bool) {
         let (gone, departed, entries) = state.withLock { state in
-            let leaving = state.entries.filter { $0.slot === slot }
-            state.entries.removeAll { $0.slot === slot }
+            let leaving = state.entries.filter(isMeant)
+            state.entries.removeAll(where: isMeant)
             return (state.gone, state.departed, leaving.filter(\.isChild) + leaving.filter { !$0.isChild })
         }
         for entry in entries {

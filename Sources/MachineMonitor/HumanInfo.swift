@@ -71,6 +71,7 @@ extension HumanMonitor {
             }.joined()
         },
         Information("pci", "PCI info") { (monitor, _, _) in monitor.owner.pciBuses.flatMap(\.entries).map(describe).joined() },
+        Information("usb", "the guest USB devices") { (monitor, _, _) in monitor.owner.usbDevices },
         Information("chardev", "the character devices") { (monitor, _, _) in monitor.machine.characters.entries.map { "\($0.id): filename=\($0.stream.description)\n" }.joined() },
         Information("balloon", "balloon information") { (monitor, _, _) throws(MonitorError) in
             guard case .integer(let size)? = try monitor.ask("query-balloon")["actual"] else { return "" }

@@ -15,7 +15,7 @@ struct CommandLineReader {
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "loadvm",
+        "smbios", "acpitable", "audiodev", "sandbox", "trace", "loadvm",
         "incoming", "icount", "numa", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
         "pflash", "spice", "full-screen", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
@@ -86,6 +86,9 @@ struct CommandLineReader {
         case "net": configuration.network.addLegacy(try argument(option))
         case "fsdev": try configuration.shares.add(fsdev: try argument(option))
         case "virtfs": try configuration.shares.add(virtfs: try argument(option))
+        // As QEMU's, virt has no USB controller of its own that these could mean.
+        case "usb": break
+        case "usbdevice": throw ConfigurationError("-usbdevice \(try argument(option)): virt has no USB bus of its own, use -device qemu-xhci and -device usb-kbd, usb-mouse, usb-tablet or usb-storage")
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false

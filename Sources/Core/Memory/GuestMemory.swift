@@ -16,6 +16,14 @@ public struct GuestPiece: @unchecked Sendable {
     public let count: Int
     public var host: UnsafeMutableRawPointer { block.host + Int(offset) }
 
+    init(block: RAMBlock, offset: UInt64, count: Int) { (self.block, self.offset, self.count) = (block, offset, count) }
+
+    /// Bytes of a block that a device has of its own; nil: they are not all inside.
+    public init?(inside block: RAMBlock, offset: UInt64, count: Int) {
+        guard offset <= block.size, count >= 0, UInt64(count) <= block.size - offset else { return nil }
+        self.init(block: block, offset: offset, count: count)
+    }
+
     /// To be called before and after the piece is written: marks pages dirty and has translated code forgotten.
     public func willWrite() { block.willWrite(offset, UInt64(count)) }
 

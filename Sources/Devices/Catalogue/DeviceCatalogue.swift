@@ -18,8 +18,9 @@ public struct DeviceContext {
     public var processors: Int
     /// The device goes behind a PCI Express port.
     public var isBehindPort = false
-    /// The device's identifier.
+    /// The device's identifier, and whether a person gave it.
     public var id = ""
+    public var hasIdentifier = false
     public var displays = DisplaySet()
     /// A shared folder by its identifier.
     public var folder: (String) -> SharedFolder? = { _ in nil }
@@ -48,14 +49,7 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
-    /// A disk or drive on a bus.
-    public struct Attached {
-        public var disk: BlockDevice
-        /// Its tray, if the medium can be taken out.
-        public var drive: (any RemovableDrive)?
-        init(_ disk: BlockDevice, _ drive: (any RemovableDrive)? = nil) { (self.disk, self.drive) = (disk, drive) }
-    }
-    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Attached
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> AttachedChild
     public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
@@ -104,7 +98,8 @@ public struct CataloguedDevice: Sendable {
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = ((virtio + displayVirtio + sharing).flatMap(\.devices) + others + disks + displayDevices).map(\.withBootIndex).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio + sharing).flatMap(\.devices) + others + disks + displayDevices + usbDevices).map(\.withBootIndex)
+        .sorted { $0.model.name < $1.model.name }
 
     public static func find(_ name: String) -> CataloguedDevice? {
         let name = aliases[name] ?? name

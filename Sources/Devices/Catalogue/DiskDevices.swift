@@ -28,7 +28,7 @@ extension DeviceCatalogue {
             guard let bus = bus as? SCSIBus else { throw ConfigurationError("\(properties.owner): the bus is no SCSI bus") }
             let unit = try SCSIDisk(properties, node: isOptical ? try medium(properties, context) : try node(properties, context), isOptical: isOptical)
             try bus.attach(unit, properties)
-            return .init(unit.disk, unit.isRemovable ? unit : nil)
+            return AttachedChild(disks: [unit.disk], drive: unit.isRemovable ? unit : nil)
         })
     }
 
@@ -40,7 +40,7 @@ extension DeviceCatalogue {
             guard let bus = bus as? ATABus else { throw ConfigurationError("\(properties.owner): the bus is no IDE bus") }
             let made = try make(properties, context, bus.number)
             try bus.attach(made.unit, properties)
-            return .init(made.unit.disk, made.drive)
+            return AttachedChild(disks: [made.unit.disk], drive: made.drive)
         })
     }
 }
