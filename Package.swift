@@ -43,7 +43,7 @@ let package = Package(
         .target(name: "Char", dependencies: ["Core", "Host"]),
         .target(name: "Net", dependencies: ["Sockets", "CSlirp", "Core", "Host", "CHost"]),
         .target(name: "Firmware", dependencies: ["Core"]),
-        .target(name: "Devices", dependencies: ["Firmware", "Block", "Core", "Host", "CHost"]),
+        .target(name: "Devices", dependencies: ["Firmware", "Block", "Sockets", "Core", "Host", "CHost"]),
         .target(name: "Machines", dependencies: ["Devices", "Firmware", "Core", "Host"]),
         .target(name: "MachineDebugger", dependencies: ["Debugger", "Translated", "Translation", "Core", "Host", "CHost"]),
         .target(name: "Registry", dependencies: ["RISCV", "Interpreter", "X64", "UserMode", "Translation", "Block", "Formats", "NBD", "Core"]),

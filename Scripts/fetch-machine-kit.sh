@@ -1,6 +1,6 @@
 #!/bin/bash
 # fetch-machine-kit.sh   what tests of machines boot, out of Debian trixie's packages, in the guest kit's folder ($GK_DATA), which
-# it prints: firmware/…/fw_dynamic.bin, kernel/riscv64/{vmlinuz,modules}, busybox/riscv64/busybox, initrd/riscv64.cpio.gz.
+# it prints: firmware/…/fw_dynamic.bin, firmware/usr/share/qemu-efi-riscv64, kernel/riscv64/{vmlinuz,modules}, busybox/riscv64/busybox, initrd/riscv64.cpio.gz.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
 export GK_DATA=${GK_DATA:-${GUEST_KIT:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/guest-kit}}
@@ -13,5 +13,9 @@ fi
 if [ ! -e "$GK_DATA/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin" ]; then
     say "fetching OpenSBI"
     (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie amd64 opensbi)) >&2
+fi
+if [ ! -e "$GK_DATA/firmware/usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd" ]; then
+    say "fetching EDK2"
+    (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie amd64 qemu-efi-riscv64)) >&2
 fi
 echo "$GK_DATA"

@@ -52,10 +52,13 @@ part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "disks of machines with a real kernel" Tests/Disks/run.sh
+part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
 part "displays and input of a machine" Tests/Display/run.sh
+part "USB of machines with a real kernel" Tests/USB/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh
 part "networks of machines" Tests/Network/run.sh
+part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
 
 if [ -n "${APUS_FULL:-}" ]; then

@@ -4,7 +4,7 @@ import Core
 import Glibc
 import Host
 
-public final class DatagramStream: CharacterStream, @unchecked Sendable {
+public final class DatagramStream: BreakableStream, @unchecked Sendable {
     private struct State: Sendable {
         var handlers: CharacterHandlers?
         /// Received and not taken yet.
@@ -79,6 +79,8 @@ public final class DatagramStream: CharacterStream, @unchecked Sendable {
         _ = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         return bytes.count
     }
+    public func comeBreak() { state.withLock { $0.handlers }?.event(.interrupted) }
+
     public func attach(_ handlers: CharacterHandlers?) {
         state.withLock { $0.handlers = handlers }
         handlers?.event(.opened)

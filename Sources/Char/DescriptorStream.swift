@@ -13,7 +13,7 @@ public enum EndOfInput: Sendable {
 }
 
 /// A stream over a descriptor to read from and one to write to.
-public final class DescriptorStream: CharacterStream, @unchecked Sendable {
+public final class DescriptorStream: BreakableStream, @unchecked Sendable {
     private struct State: Sendable {
         var input: Int32 = -1
         var output: Int32 = -1
@@ -104,6 +104,8 @@ public final class DescriptorStream: CharacterStream, @unchecked Sendable {
         if mustWait { rewatch() }
         return sent
     }
+
+    public func comeBreak() { state.withLock { $0.handlers }?.event(.interrupted) }
 
     public func attach(_ handlers: CharacterHandlers?) {
         let isOpen = state.withLock { state in

@@ -57,6 +57,9 @@ public final class Multiplexer: Sendable {
         state.withLock { $0.handlers.indices.contains($0.focus) ? $0.handlers[$0.focus] : nil }
     }
 
+    /// A break for the front end that has the focus.
+    func comeBreak() { focused()?.event(.interrupted) }
+
     private func event(_ event: CharacterEvent) {
         for handlers in state.withLock({ $0.handlers }) { handlers?.event(event) }
     }
@@ -97,7 +100,7 @@ public final class Multiplexer: Sendable {
             _ = number
             stream.resume()
             focused()?.event(.opened)
-        case UInt8(ascii: "b"): focused()?.event(.interrupted)
+        case UInt8(ascii: "b"): comeBreak()
         case UInt8(ascii: "s"): actions.flushDisks()
         case UInt8(ascii: "t"): state.withLock { state in
             state.stampsTime.toggle()
@@ -140,7 +143,7 @@ public final class Multiplexer: Sendable {
     /// As `info chardev` shows it.
     public var description: String { stream.description }
 
-    private final class Port: FocusedStream {
+    private final class Port: FocusedStream, BreakableStream {
         private let owner: Multiplexer
         private let number: Int
 
@@ -152,6 +155,7 @@ public final class Multiplexer: Sendable {
         var description: String { owner.stream.description }
         var hasFocus: Bool { owner.state.withLock { $0.focus == number } }
         func send(_ bytes: ArraySlice<UInt8>) -> Int { owner.send(bytes) }
+        func comeBreak() { owner.state.withLock { $0.handlers.indices.contains(number) ? $0.handlers[number] : nil }?.event(.interrupted) }
         func attach(_ handlers: CharacterHandlers?) {
             owner.state.withLock { $0.handlers[number] = handlers }
             owner.stream.resume()

@@ -4,16 +4,21 @@ import Core
 import Host
 
 /// Takes everything and says nothing.
-public final class NullStream: CharacterStream {
+public final class NullStream: BreakableStream {
+    private let handlers = Locked<CharacterHandlers?>(nil)
     public init() {}
     public var description: String { "null" }
     public func send(_ bytes: ArraySlice<UInt8>) -> Int { bytes.count }
-    public func attach(_ handlers: CharacterHandlers?) { handlers?.event(.opened) }
+    public func comeBreak() { handlers.withLock { $0 }?.event(.interrupted) }
+    public func attach(_ new: CharacterHandlers?) {
+        handlers.withLock { $0 = new }
+        new?.event(.opened)
+    }
     public func resume() {}
 }
 
 /// Keeps the last bytes that were sent, for `ringbuf-read`.
-public final class RingStream: RingBuffer {
+public final class RingStream: RingBuffer, BreakableStream {
     private struct Ring: Sendable {
         var bytes: [UInt8] = []
         var handlers: CharacterHandlers?
@@ -47,6 +52,7 @@ public final class RingStream: RingBuffer {
     /// Bytes for the front end, as `ringbuf-write` sends them.
     public func put(_ bytes: [UInt8]) { ring.withLock { $0.handlers }?.receive(bytes) }
 
+    public func comeBreak() { ring.withLock { $0.handlers }?.event(.interrupted) }
     public func attach(_ handlers: CharacterHandlers?) { ring.withLock { $0.handlers = handlers } }
     public func resume() {}
 }

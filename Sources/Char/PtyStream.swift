@@ -4,7 +4,7 @@ import Core
 import Glibc
 import Host
 
-public final class PtyStream: CharacterStream, @unchecked Sendable {
+public final class PtyStream: BreakableStream, @unchecked Sendable {
     private struct State: Sendable {
         var inner: DescriptorStream?
         var handlers: CharacterHandlers?
@@ -82,6 +82,8 @@ public final class PtyStream: CharacterStream, @unchecked Sendable {
         _ = inner.send(bytes)
         return bytes.count
     }
+    public func comeBreak() { state.withLock { $0.handlers }?.event(.interrupted) }
+
     public func attach(_ handlers: CharacterHandlers?) {
         let inner = state.withLock { state in
             state.handlers = handlers

@@ -32,7 +32,7 @@ public struct SocketSettings: Sendable {
     }
 }
 
-public final class SocketStream: PlacedStream, @unchecked Sendable {
+public final class SocketStream: PlacedStream, BreakableStream, @unchecked Sendable {
     private struct State: Sendable {
         var inner: DescriptorStream?
         var handlers: CharacterHandlers?
@@ -200,6 +200,8 @@ public final class SocketStream: PlacedStream, @unchecked Sendable {
     // MARK: CharacterStream
 
     public func send(_ bytes: ArraySlice<UInt8>) -> Int { state.withLock { $0.inner }?.send(bytes) ?? bytes.count }
+    public func comeBreak() { state.withLock { $0.handlers }?.event(.interrupted) }
+
     public func attach(_ handlers: CharacterHandlers?) {
         let inner = state.withLock { state in
             state.handlers = handlers

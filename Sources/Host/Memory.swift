@@ -68,6 +68,13 @@ public final class DoubleMapping: @unchecked Sendable {
         return result < 0 && result > -4096 ? nil : UnsafeMutableRawPointer(bitPattern: result)
     }
 
+    /// Lets the host unmap what was written in the first `count` bytes from where it is written: it stays where it is executed,
+    /// and comes back when it is written again. Else it would count twice in the process's memory.
+    public func settle(_ count: Int) {
+        let pages = min(max(0, count), size) & ~4095
+        if pages > 0 { madvise(writable, pages, Int32(MADV_DONTNEED)) }
+    }
+
     deinit {
         munmap(writable, size)
         munmap(executable, size)

@@ -41,6 +41,13 @@ extension Tool {
         return mode
     }
 
+    /// How the host does requests: what `-i` names, or native by the flag `native`.
+    func interface(_ arguments: ParsedArguments, native: String) throws(ToolFailure) -> HostInterface {
+        guard let name = arguments.value("aio") else { return arguments.has(native) ? .native : .threads }
+        guard let interface = HostInterface(rawValue: name) else { throw ToolFailure("Invalid aio option: \(name)") }
+        return interface
+    }
+
     /// Runs `body`, then closes the nodes; the first failure counts.
     func closing<Result>(_ nodes: [Node], _ body: () throws(BlockError) -> Result) throws(ToolFailure) -> Result {
         var outcome: Swift.Result<Result, BlockError>

@@ -128,25 +128,7 @@ extension MachineDebugger: DebugTarget {
     public func detach(_ process: Int32) -> Bool { true }
     public func kill() { controls.quit() }
 
-    public func monitor(_ command: String) -> String? {
-        if let answer = controls.monitor(command) { return answer }
-        switch command {
-        case "help":
-            return "help            this list\ninfo cpus       the processors\ninfo registers  those of all processors\n"
-                + "system_reset    reset the machine\nquit            end it\n"
-        case "info cpus":
-            return processors.processors.map { "  CPU #\($0.index): pc=0x\(String($0.vcpu.pc, radix: 16))\($0.isHalted ? " (halted)" : "")\n" }.joined()
-        case "info registers":
-            return processors.processors.map { "CPU#\($0.index)\n" + guest.describeState(of: $0.vcpu) + "\n" }.joined()
-        case "system_reset":
-            controls.reset()
-            return ""
-        case "quit":
-            controls.quit()
-            return ""
-        default: return nil
-        }
-    }
+    public func monitor(_ command: String) -> String? { controls.monitor(command) }
 
     /// What QEMU adds to the protocol.
     public func answer(_ query: String) -> String? {

@@ -13,13 +13,18 @@ import Translation
 public struct MachineControls: Sendable {
     /// Ends the machine.
     public var quit: @Sendable () -> Void
-    public var reset: @Sendable () -> Void
     /// The answer to a monitor's command line; nil: it is unknown here.
     public var monitor: @Sendable (String) -> String?
+    /// The machine has been stopped; whether at a breakpoint, watchpoint or after a step.
+    public var stopped: @Sendable (_ isBreak: Bool) -> Void
+    /// It is about to go on.
+    public var continues: @Sendable () -> Void
 
-    public init(quit: @escaping @Sendable () -> Void, reset: @escaping @Sendable () -> Void, monitor: @escaping @Sendable (String) -> String?) {
+    public init(quit: @escaping @Sendable () -> Void, monitor: @escaping @Sendable (String) -> String?,
+                stopped: @escaping @Sendable (_ isBreak: Bool) -> Void, continues: @escaping @Sendable () -> Void) {
+        self.stopped = stopped
+        self.continues = continues
         self.quit = quit
-        self.reset = reset
         self.monitor = monitor
     }
 }
@@ -120,6 +125,8 @@ public final class MachineDebugger: @unchecked Sendable {
         processors.waitUntilPaused()
         clock.stop()
         state.withLock { $0.stop = nil }
+        let isBreak = if case .signal = stop.event { false } else { true }
+        controls.stopped(isBreak)
         return stop
     }
 
@@ -127,6 +134,7 @@ public final class MachineDebugger: @unchecked Sendable {
     func attach() -> Stop {
         processors.pause()
         clock.stop()
+        controls.stopped(false)
         return state.withLock { state in
             state.isAttached = true
             state.stop = nil
@@ -148,6 +156,7 @@ public final class MachineDebugger: @unchecked Sendable {
         }
         apus_atomic_store_i32(isSpecial, 0)
         processors.engine.invalidate(0 ..< .max)
+        controls.continues()
         clock.start()
         processors.resume()
     }
@@ -157,6 +166,7 @@ public final class MachineDebugger: @unchecked Sendable {
         state.withLock { $0.actions = chosen }
         let runsAll = chosen.allSatisfy { if case .run = $0 { true } else { false } }
         apus_atomic_store_i32(isSpecial, runsAll ? 0 : 1)
+        controls.continues()
         clock.start()
         processors.resume(keeping: Set(chosen.indices.filter { chosen[$0] == .hold }))
     }

@@ -27,6 +27,13 @@ extension MachineMonitor {
                 try Self.configuring { () throws(ConfigurationError) in try machine.characters.remove(id) }
                 return .nothing
             },
+            CommandDeclaration("chardev-send-break", [Parameter("id", .text)]) { arguments throws(MonitorError) in
+                let id = try arguments.required("id")
+                guard let entry = machine.characters.entries.first(where: { $0.id == id }) else { throw MonitorError("Chardev '\(id)' not found") }
+                guard let stream = entry.stream as? any BreakableStream else { throw MonitorError("Chardev '\(id)' cannot have a break") }
+                stream.comeBreak()
+                return .nothing
+            },
             CommandDeclaration("ringbuf-read", [Parameter("device", .text), Parameter("size", .size), Parameter("format", .enumeration("DataFormat", ["utf8", "base64"]), optional: true)], returns: .text) { arguments throws(MonitorError) in
                 guard arguments.text("format") != "base64" else { throw MonitorError("format 'base64' is not supported") }
                 let size = try arguments.size("size") ?? 0

@@ -12,6 +12,10 @@ extension MachineMonitor {
             Parameter("name", .text), Parameter("type", .text), Parameter("description", .text, optional: true), Parameter("default-value", .any, optional: true),
         ])
         return [
+            CommandDeclaration("x-query-usb", [], returns: .object("HumanReadableText", [Parameter("human-readable-text", .text)])) { [self] _ throws(MonitorError) in
+                guard !machine.devices.buses("usb-bus").isEmpty else { throw MonitorError("USB support not enabled") }
+                return .object([.init("human-readable-text", .text(usbDevices))])
+            },
             CommandDeclaration("device_add", [Parameter("driver", .text), Parameter("bus", .text, optional: true), Parameter("id", .text, optional: true)], open: true) { arguments throws(MonitorError) in
                 try addDevice(machine, arguments.json)
                 return .nothing
@@ -49,9 +53,13 @@ extension MachineMonitor {
         ]
     }
 
-    /// One property of an object of the tree.
-    struct ObjectProperty: Sendable {
-        var name: String, type: String, value: JSONValue
+    /// What is on the USB buses, a line each.
+    var usbDevices: String {
+        let buses = machine.devices.buses("usb-bus").compactMap { $0 as? USBBus }
+        guard !buses.isEmpty else { return "Error: USB support not enabled\n" }
+        return buses.enumerated().map { number, bus in
+            bus.list().map { "  Device \(number).\($0.address), Port \($0.port), Speed \($0.speed.megabits) Mb/s, Product \($0.product)\($0.hasIdentifier ? ", ID: \($0.name)" : "")\n" }.joined()
+        }.joined()
     }
 
     /// What is at a path: containers, devices, harts.
@@ -60,7 +68,7 @@ extension MachineMonitor {
         func child(_ name: String, _ type: String, _ path: String) -> ObjectProperty { .init(name: name, type: "child<\(type)>", value: .text(path)) }
         let entries = machine.devices.entries
         switch trimmed {
-        case "/": return [child("machine", machine.type + "-machine", "/machine")]
+        case "/": return [child("machine", machine.type + "-machine", "/machine"), child("objects", "container", "/objects")]
         case "/machine":
             return [.init(name: "type", type: "string", value: .text(machine.type + "-machine")), child("peripheral", "container", "/machine/peripheral"),
                     child("peripheral-anon", "container", "/machine/peripheral-anon"), child("soc0", "riscv.hart_array", "/machine/soc0")]
@@ -72,9 +80,10 @@ extension MachineMonitor {
         if let number = (0 ..< machine.processors.count).first(where: { trimmed == "/machine/soc0/harts[\($0)]" }) {
             return [.init(name: "type", type: "string", value: .text(machine.cpuType)), .init(name: "hartid", type: "uint64", value: .number(number))]
         }
-        guard let entry = machine.devices.find(trimmed) else { return nil }
-        return [.init(name: "type", type: "string", value: .text(entry.driver)), .init(name: "realized", type: "bool", value: .flag(true))]
-            + entry.properties.declarations.map { property in
+        guard let entry = machine.devices.find(trimmed) else { return objectTree(trimmed) }
+        let now = balloonProperties(entry) ?? []
+        return [.init(name: "type", type: "string", value: .text(entry.driver)), .init(name: "realized", type: "bool", value: .flag(true))] + now
+            + entry.properties.declarations.filter { property in !now.contains { $0.name == property.name } }.map { property in
                 let value: JSONValue = switch property.type {
                 case .flag: .flag(entry.properties.flag(property.name))
                 case .integer: entry.properties.integer(property.name).map { .number($0) } ?? .text("")

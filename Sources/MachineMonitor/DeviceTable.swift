@@ -24,7 +24,12 @@ public final class DeviceTable: Sendable {
         var virtio: GuardedFunction?
         /// As QEMU's object tree has it.
         var path: String
-        var isLeaving = false
+        /// It hangs from the device in `slot`, and goes with it.
+        var isChild = false
+        /// Its tray, if the medium can be taken out.
+        var drive: (any RemovableDrive)?
+        /// How a device leaves that asks nobody.
+        var detach: (@Sendable () -> Void)?
     }
     public typealias MakeContext = @Sendable (DeviceHost, _ name: String, Properties) throws(ConfigurationError) -> DeviceContext
     public typealias PlugVirtio = @Sendable (_ name: String, any VirtioFunction, DeviceHost) throws(ConfigurationError) -> DeviceSlot
@@ -36,8 +41,8 @@ public final class DeviceTable: Sendable {
         var departed: @Sendable (String) -> Void = { _ in }
         var changed: @Sendable (Entry) -> Void = { _ in }
     }
-    private let parts: BoardParts
-    private let pci: PCIHost
+    let parts: BoardParts
+    let pci: PCIHost
     private let blocks: BlockService
     private let plugVirtio: PlugVirtio
     private let makeContext: MakeContext
@@ -67,9 +72,16 @@ public final class DeviceTable: Sendable {
 
     /// `-global DRIVER.PROPERTY=VALUE`: for all devices of that kind that are made from now on.
     public func setGlobal(_ driver: String, _ property: String, _ value: String) throws(ConfigurationError) {
-        if let device = DeviceCatalogue.find(driver) { _ = try Properties(driver, device.model.properties, [(property, value)]) }
+        // A type that devices have in common speaks for those that have the property.
+        let devices = DeviceCatalogue.all.filter { $0.types.contains(driver) }
+        if let device = devices.first(where: { $0.model.name == driver }) ?? devices.first(where: { $0.model.properties.contains { $0.name == property } }) ?? devices.first {
+            _ = try Properties(driver, device.model.properties, [(property, value)])
+        }
         state.withLock { $0.globals.append((driver, property, value)) }
     }
+
+    /// Whether devices have such a type.
+    public static func isKnown(type name: String) -> Bool { DeviceCatalogue.all.contains { $0.types.contains(name) } }
 
     /// Makes a device and puts it in its place.
     /// - Parameter isHot: the machine runs already.
@@ -81,45 +93,53 @@ public final class DeviceTable: Sendable {
             defer { rest.removeAll { $0.name == name } }
             return rest.last { $0.name == name }?.value
         }
-        let id = take("id"), bus = take("bus")
+        let id = take("id")
+        var bus = take("bus")
         if let id, find(id) != nil { throw ConfigurationError("Duplicate device ID '\(id)'") }
         let (globals, number) = state.withLock { state in
             defer { state.count += 1 }
-            return (state.globals.filter { $0.driver == driver }, state.count)
+            let fitting = state.globals.filter { global in
+                global.driver == driver || device.types.contains(global.driver) && device.model.properties.contains { $0.name == global.property }
+            }
+            return (fitting, state.count)
         }
         let name = id ?? "\(driver)-\(number)"
         let properties = try Properties(driver, device.model.properties, globals.map { ($0.property, $0.value) } + rest)
         let host = parts.host()
         var context = try makeContext(host, name, properties)
         let slot: DeviceSlot, virtio: (any VirtioFunction)?, disks: [BlockDevice]
+        var child: AttachedChild?
         switch device.maker {
         case .pci(let make):
             context.isBehindPort = bus != nil && bus != pci.root.name
             let function = try make(properties, context)
-            children.add(of: function, id: name, driver: driver)
             virtio = (function as? VirtioPCI)?.function
             if let console = virtio as? VirtioConsole { consoles.add(name, console, host) }
             disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
             try refuseShared(disks)
             slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
+            children.add(of: function, id: id, slot: slot)
         case .virtio(let make):
             if isHot { throw ConfigurationError("Bus 'virtio-mmio-bus' does not support hotplugging") }
             let function = try make(properties, context)
-            children.add(of: function, id: name, driver: driver)
             virtio = function
             if let console = function as? VirtioConsole { consoles.add(name, console, host) }
             disks = (function as? any DiskOwner)?.disks ?? []
             try refuseShared(disks)
             slot = try plugVirtio(name, function, host)
+            children.add(of: function, id: id, slot: slot)
         case .system(let make):
             if isHot { throw ConfigurationError("Device '\(driver)' does not support hotplugging") }
             slot = try make(properties, context)
             parts.add(slot)
             (virtio, disks) = (nil, [])
         case .child(let attach):
-            if isHot { throw ConfigurationError("Bus '\(bus ?? device.model.bus)' does not support hotplugging") }
-            try attach(properties, context, try children.find(bus, kind: device.model.bus, for: driver))
-            return
+            let place = try children.find(bus, kind: device.model.bus, for: driver)
+            guard !isHot || place.bus.isHotPluggable else { throw ConfigurationError("Bus '\(place.name)' does not support hotplugging") }
+            context.hasIdentifier = id != nil
+            if let drive = properties.text("drive"), let node = context.node(drive), node.isWritable { try refuseShared(node) }
+            let attached = try attach(properties, context, place.bus)
+            (child, slot, virtio, disks, bus) = (attached, place.owner, nil, attached.disks, place.name)
         case .consolePort(let isConsole):
             try consoles.addPort(properties, bus: bus, isConsole: isConsole, find: context.characters)
             return
@@ -130,7 +150,8 @@ public final class DeviceTable: Sendable {
             blocks.attach(path, disk.root)
         }
         let entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
-                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path)
+                          properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path,
+                          isChild: child != nil, drive: child?.drive, detach: child?.detach)
         state.withLock { state in
             state.entries.append(entry)
             return state.changed
@@ -139,29 +160,46 @@ public final class DeviceTable: Sendable {
 
     /// Two devices that write to one disk would not know of each other.
     private func refuseShared(_ disks: [BlockDevice]) throws(ConfigurationError) {
-        let used = entries.flatMap(\.disks)
-        for disk in disks where !disk.isReadOnly {
-            if used.contains(where: { $0.node === disk.node }) { throw ConfigurationError("Drive '\(disk.node.name)' is already in use by another block device") }
-        }
+        for disk in disks where !disk.isReadOnly { try refuseShared(disk.node) }
     }
 
-    /// Asks the guest to let a device go.
+    private func refuseShared(_ node: Node) throws(ConfigurationError) {
+        guard !entries.contains(where: { $0.disks.contains { $0.node === node } }) else { throw ConfigurationError("Drive '\(node.name)' is already in use by another block device") }
+    }
+
+    /// Buses of a kind that devices provide.
+    func buses(_ kind: String) -> [any ChildBus] { children.all(kind) }
+
+    /// Asks the guest to let a device go; one that can leave at once does.
     func requestUnplug(_ entry: Entry) throws(ConfigurationError) {
-        guard pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
+        if let detach = entry.detach {
+            detach()
+            return forget { $0.name == entry.name }
+        }
+        guard !entry.isChild, pci.functions.contains(where: { $0.slot === entry.slot }) else { throw ConfigurationError("Bus '\(entry.bus)' does not support hotplugging") }
         try pci.requestUnplug(entry.name)
     }
 
     private func left(_ slot: DeviceSlot) {
-        let (entry, gone) = state.withLock { state -> (Entry?, @Sendable (Entry) -> Void) in
-            guard let index = state.entries.firstIndex(where: { $0.slot === slot }) else { return (nil, state.gone) }
-            return (state.entries.remove(at: index), state.gone)
+        children.remove(of: slot)
+        for entry in entries where entry.slot === slot && entry.isChild { entry.detach?() }
+        forget { $0.slot === slot }
+    }
+
+    /// What hangs from a device goes before it.
+    private func forget(_ isMeant: (Entry) -> Bool) {
+        let (gone, departed, entries) = state.withLock { state in
+            let leaving = state.entries.filter(isMeant)
+            state.entries.removeAll(where: isMeant)
+            return (state.gone, state.departed, leaving.filter(\.isChild) + leaving.filter { !$0.isChild })
         }
-        guard let entry else { return }
-        for disk in entry.disks {
-            blocks.detach(disk.root)
-            try? disk.node.close()
+        for entry in entries {
+            for disk in entry.disks {
+                blocks.detach(disk.root)
+                try? disk.node.close()
+            }
+            gone(entry)
+            departed(entry.name)
         }
-        gone(entry)
-        state.withLock { $0.departed }(entry.name)
     }
 }

@@ -16,14 +16,16 @@ extension MachineMonitor {
     var diskCommands: [CommandDeclaration] {
         [
             CommandDeclaration("query-block", returns: .array(.object("BlockInfo", [
-                Parameter("device", .text), Parameter("qdev", .text, optional: true), Parameter("type", .text), Parameter("removable", .flag), Parameter("locked", .flag),
+                Parameter("device", .text), Parameter("qdev", .text, optional: true), Parameter("type", .text), Parameter("removable", .flag), Parameter("locked", .flag), Parameter("tray_open", .flag, optional: true),
                 Parameter("inserted", Self.inserted, optional: true), Parameter("io-status", .enumeration("BlockDeviceIoStatus", ["ok", "failed", "nospace"]), optional: true),
             ]))) { [self] _ throws(MonitorError) in
                 .array(try drives.map { (drive) throws(MonitorError) in
-                    .object([
-                        .init("io-status", .text("ok")), .init("device", .text(drive.device.properties.text("drive") ?? "")), .init("locked", .flag(false)),
-                        .init("removable", .flag(false)), .init("inserted", try blocks.describe(drive.disk.node)), .init("qdev", .text(drive.device.path)), .init("type", .text("unknown")),
-                    ])
+                    let tray = drive.device.drive, isEmpty = drive.disk.isEmpty
+                    return .object([
+                        .init("io-status", .text("ok")), .init("device", .text(drive.device.properties.text("drive") ?? "")), .init("locked", .flag(tray?.isTrayLocked ?? false)),
+                        .init("removable", .flag(tray != nil)),
+                    ] + (isEmpty ? [] : [.init("inserted", try blocks.describe(drive.disk.node))]) + [.init("qdev", .text(drive.device.path))]
+                        + (tray.map { [.init("tray_open", .flag($0.isTrayOpen))] } ?? []) + [.init("type", .text("unknown"))])
                 })
             },
             CommandDeclaration("query-blockstats", [Parameter("query-nodes", .flag, optional: true)], returns: .array(.open("BlockStats", [

@@ -42,6 +42,10 @@ extension HumanMonitor {
                 return "  \(hex16(range.start))-\(hex16(last)) (prio 0, \(kind)): \(range.name)" + (offset > 0 ? " @\(hex16(offset))" : "") + "\n"
             }.joined()
         },
+        Information("mem", "the active virtual memory mappings") { (monitor, _, state) in monitor.owner.mappings(state.hart) },
+        // As in QEMU, this machine's controllers do not count.
+        Information("irq", "the interrupts statistics (if available)") { (_, _, _) in "" },
+        Information("pic", "PIC state") { (_, _, _) in "" },
         Information("qtree", "device tree") { (monitor, _, _) in
             monitor.machine.devices.entries.map { entry in
                 "dev: \(entry.driver), id \"\(entry.hasIdentifier ? entry.name : "")\", bus \(entry.bus)\n" + entry.properties.declarations.map { property in
@@ -52,9 +56,11 @@ extension HumanMonitor {
         Information("qom-tree", "QOM composition tree") { (monitor, _, _) in monitor.objectTree("/", 0) },
         Information("block", "info of one block device or all block devices") { (monitor, _, _) in
             monitor.owner.drives.map { drive in
-                let node = drive.disk.node
-                return "\(drive.device.properties.text("drive") ?? "") (\(node.name)): \(node.filename) (\(node.driver)\(node.isWritable ? "" : ", read-only"))\n"
-                    + "    Attached to:      \(drive.device.path)\n    Cache mode:       \(drive.disk.isWriteCacheEnabled ? "writeback" : "writethrough")\n"
+                let node = drive.disk.node, name = drive.device.properties.text("drive") ?? drive.device.name
+                let removable = drive.device.drive.map { "    Removable device: \($0.isTrayLocked ? "" : "not ")locked, tray \($0.isTrayOpen ? "open" : "closed")\n" } ?? ""
+                guard !node.isEmpty else { return "\(name): [not inserted]\n    Attached to:      \(drive.device.path)\n" + removable }
+                return "\(name) (\(node.name)): \(node.filename) (\(node.driver)\(node.isWritable ? "" : ", read-only"))\n"
+                    + "    Attached to:      \(drive.device.path)\n\(removable)    Cache mode:       \(drive.disk.isWriteCacheEnabled ? "writeback" : "writethrough")\n"
                     + (node.backing.map { "    Backing file:     \($0.filename)\n" } ?? "")
             }.joined(separator: "\n")
         },
@@ -65,10 +71,21 @@ extension HumanMonitor {
             }.joined()
         },
         Information("pci", "PCI info") { (monitor, _, _) in monitor.owner.pciBuses.flatMap(\.entries).map(describe).joined() },
+        Information("usb", "the guest USB devices") { (monitor, _, _) in monitor.owner.usbDevices },
         Information("chardev", "the character devices") { (monitor, _, _) in monitor.machine.characters.entries.map { "\($0.id): filename=\($0.stream.description)\n" }.joined() },
         Information("balloon", "balloon information") { (monitor, _, _) throws(MonitorError) in
             guard case .integer(let size)? = try monitor.ask("query-balloon")["actual"] else { return "" }
             return "balloon: actual=\(size >> 20)\n"
+        },
+        Information("iothreads", "iothreads") { (monitor, _, _) in
+            monitor.owner.threads.map { "\($0.id):\n  thread_id=\($0.object.thread)\n  poll-max-ns=\($0.object.pollNanoseconds)\n  poll-grow=0\n  poll-shrink=0\n  aio-max-batch=0\n" }.joined()
+        },
+        Information("memdev", "memory backends") { (monitor, _, _) in
+            monitor.owner.memoryBackends.map { entry in
+                let backend = entry.object
+                return "memory backend: \(entry.id)\n  size:  \(backend.memory.size)\n  merge: \(backend.merges)\n  dump: \(backend.dumps)\n  prealloc: \(backend.isPreallocated)\n"
+                    + "  share: \(backend.isShared)\n  policy: default\n  host nodes: \n"
+            }.joined() + "\n"
         },
         Information("roms", "roms") { (monitor, _, _) in monitor.machine.loaded.map { "addr=\(hex16($0.address)) size=0x\(String($0.size, radix: 16)) mem=ram name=\"\($0.name)\"\n" }.joined() },
         Information("memory_size_summary", "the amount of initially allocated and present hotpluggable memory in bytes") { (monitor, _, _) in

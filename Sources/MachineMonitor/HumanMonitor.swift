@@ -26,7 +26,7 @@ struct HumanMonitor {
 
     static let names: [String] = table.flatMap(\.names).sorted()
 
-    static let table: [Entry] = [
+    static let table: [Entry] = mediaTable + [
         Entry("help|?", takes: "[cmd]", "show the help") { (monitor, words, _) in
             help(words.first) + monitor.owner.furtherCommands.filter { words.isEmpty || $0.name == words[0] }.map { "\($0.name) \($0.parameters) -- \($0.summary)\n" }.joined()
         },
@@ -52,6 +52,24 @@ struct HumanMonitor {
             return ""
         },
         Entry("chardev-remove", takes: "id", "remove chardev") { (monitor, words, _) throws(MonitorError) in try monitor.run("chardev-remove", [.init("id", .text(try word(words, "id")))]) },
+        Entry("chardev-send-break", takes: "id", "send a break on chardev") { (monitor, words, _) throws(MonitorError) in try monitor.run("chardev-send-break", [.init("id", .text(try word(words, "id")))]) },
+        Entry("qom-list", takes: "path", "list QOM properties") { (monitor, words, _) throws(MonitorError) in
+            let path = words.first ?? "/"
+            guard let object = monitor.owner.object(path) else { throw MonitorError("Device '\(path)' not found") }
+            return object.map { "\($0.name) (\($0.type))\n" }.joined()
+        },
+        Entry("qom-get", takes: "path property", "print QOM property") { (monitor, words, _) throws(MonitorError) in
+            guard words.count == 2 else { throw MonitorError("path and property are expected") }
+            guard let object = monitor.owner.object(words[0]) else { throw MonitorError("Device '\(words[0])' not found") }
+            guard let property = object.first(where: { $0.name == words[1] }) else { throw MonitorError("Property '\(words[0]).\(words[1])' not found") }
+            return property.value.pretty + "\n"
+        },
+        Entry("qom-set", takes: "path property value", "set QOM property") { (monitor, words, _) throws(MonitorError) in
+            guard words.count == 3 else { throw MonitorError("path, property and value are expected") }
+            let value = Properties.parseFlag(words[2]).map { JSONValue.flag($0) } ?? Properties.parseSize(words[2]).map { .number($0) } ?? .text(words[2])
+            try monitor.owner.setProperty(words[0], words[1], value)
+            return ""
+        },
         Entry("balloon", takes: "target", "request VM to change its memory allocation (in MB)") { (monitor, words, _) throws(MonitorError) in
             guard let size = Properties.parseSize(try word(words, "value"), unit: 1 << 20) else { throw MonitorError("'\(words[0])' is not a size") }
             return try monitor.run("balloon", [.init("value", .number(size))])

@@ -55,6 +55,12 @@ final class HumanSession: Sendable {
 struct HumanState: Sendable { var hart = 0 }
 
 extension MachineMonitor {
+    /// The answer to a line for a client that has no prompt of ours.
+    public func answer(_ line: String) -> String {
+        var state = HumanState()
+        return monitor.alone { HumanMonitor(self).answer(line, &state) }
+    }
+
     var humanCommands: [CommandDeclaration] {
         [CommandDeclaration("human-monitor-command", [Parameter("command-line", .text), Parameter("cpu-index", .integer, optional: true)], returns: .text) { [self] arguments throws(MonitorError) in
             var state = HumanState()

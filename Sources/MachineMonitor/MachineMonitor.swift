@@ -68,19 +68,25 @@ public final class MachineMonitor: Sendable {
         self.monitor = monitor
         self.blocks = blocks
         machine.control.onEvent { [monitor] in monitor.emit($0, $1) }
-        monitor.register(runCommands + queryCommands + deviceCommands + diskCommands + memoryCommands + characterCommands + humanCommands, events: Self.events)
+        monitor.register(runCommands + queryCommands + deviceCommands + diskCommands + mediaCommands + memoryCommands + characterCommands + objectCommands + humanCommands,
+                         events: Self.events)
         machine.devices.onRemoval { [monitor] entry in
             let path = JSONValue.Member("path", .text(entry.path))
             monitor.emit("DEVICE_DELETED", .object((entry.hasIdentifier ? [.init("device", .text(entry.name))] : []) + [path]))
         }
-        machine.devices.onArrival { [monitor] in Self.watchBalloon($0, monitor) }
-        for entry in machine.devices.entries { Self.watchBalloon(entry, monitor) }
+        machine.devices.onArrival { [monitor] entry in Self.watch(entry, monitor) }
+        for entry in machine.devices.entries { Self.watch(entry, monitor) }
         blocks.onResize { node in
             for entry in machine.devices.entries where entry.disks.contains(where: { $0.node === node }) {
                 guard let virtio = entry.virtio else { continue }
                 entry.slot.withDevice { _ in (virtio.function as? any DiskOwner)?.sizeChanged() }
             }
         }
+    }
+
+    private static func watch(_ entry: DeviceTable.Entry, _ monitor: Monitor) {
+        watchBalloon(entry, monitor)
+        watchTray(entry, monitor)
     }
 
     private static func watchBalloon(_ entry: DeviceTable.Entry, _ monitor: Monitor) {
@@ -113,9 +119,11 @@ public final class MachineMonitor: Sendable {
             EventDeclaration("STOP", []), EventDeclaration("RESUME", []), EventDeclaration("POWERDOWN", []), EventDeclaration("RESET", cause), EventDeclaration("SHUTDOWN", cause),
             EventDeclaration("GUEST_PANICKED", [Parameter("action", .enumeration("GuestPanicAction", ["pause", "poweroff", "run"]))]),
             EventDeclaration("GUEST_CRASHLOADED", [Parameter("action", .enumeration("GuestPanicAction", ["pause", "poweroff", "run"]))]),
+            EventDeclaration("GUEST_PVSHUTDOWN", []),
             EventDeclaration("WATCHDOG", [Parameter("action", .enumeration("WatchdogAction", RunPolicy.Watchdog.allCases.map(\.rawValue)))]),
             EventDeclaration("DEVICE_DELETED", [Parameter("device", .text, optional: true), Parameter("path", .text)]),
             EventDeclaration("BALLOON_CHANGE", [Parameter("actual", .integer)]),
+            trayEvent,
         ]
     }()
 

@@ -57,7 +57,7 @@ extension MachineMonitor {
 
     /// Memory at an address of a hart, up to the end of its page.
     func virtual(_ address: UInt64, _ count: Int, hart: Int) -> [UInt8]? {
-        guard machine.control.hasBegun else { return physical(address, count) }
+        guard machine.control.hasBegun, hart < machine.processors.count else { return physical(address, count) }
         let found = Locked<UInt64?>(nil)
         let guest = machine.guest, memory = machine.parts.memory
         machine.processors[hart].performAndWait { vcpu in
@@ -68,10 +68,23 @@ extension MachineMonitor {
         return found.withLock { $0 }.flatMap { physical($0, count) }
     }
 
+    /// The page tables of a hart as text.
+    func mappings(_ number: Int) -> String {
+        let text = Locked("No translation or protection\n")
+        guard machine.control.hasBegun, number < machine.processors.count, let guest = machine.guest as? any MappedGuest else { return text.withLock { $0 } }
+        let memory = machine.parts.memory
+        machine.processors[number].performAndWait { vcpu in
+            let described = guest.describeMappings(of: vcpu, memory: memory)
+            text.withLock { $0 = described }
+        }
+        return text.withLock { $0 }
+    }
+
     /// What the vCPU's registers hold, as text.
     func registers(_ number: Int) -> String {
         let text = Locked("")
         let guest = machine.guest
+        guard number < machine.processors.count else { return "No CPU available\n" }
         guard machine.control.hasBegun else { return guest.describeState(of: machine.processors[number].vcpu) }
         machine.processors[number].performAndWait { vcpu in
             let described = guest.describeState(of: vcpu)

@@ -4,6 +4,7 @@ import Core
 import Devices
 import Glibc
 import Host
+import Machines
 import Monitor
 
 extension MachineMonitor {
@@ -22,9 +23,13 @@ extension MachineMonitor {
                 Parameter("name", .text), Parameter("is-default", .flag, optional: true), Parameter("cpu-max", .integer), Parameter("hotpluggable-cpus", .flag),
                 Parameter("numa-mem-supported", .flag), Parameter("deprecated", .flag), Parameter("default-cpu-type", .text, optional: true), Parameter("acpi", .flag),
             ]))) {
-                .array([.object([.init("hotpluggable-cpus", .flag(false)), .init("name", .text(machine.type)), .init("numa-mem-supported", .flag(false)),
-                                 .init("is-default", .flag(true)), .init("cpu-max", .integer(512)), .init("deprecated", .flag(false)), .init("acpi", .flag(false)),
-                                 .init("default-cpu-type", .text(machine.target == "riscv32" ? "rv32-riscv-cpu" : "rv64-riscv-cpu"))])])
+                .array(MachineKind.all.map { kind in
+                    let cpu: [JSONValue.Member] = kind.name == "none" ? [] : [.init("default-cpu-type", .text(machine.target == "riscv32" ? "rv32-riscv-cpu" : "rv64-riscv-cpu"))]
+                    // Without -machine, it is virt.
+                    let standard: [JSONValue.Member] = kind.name == "virt" ? [.init("is-default", .flag(true))] : []
+                    return .object([.init("hotpluggable-cpus", .flag(false)), .init("name", .text(kind.name)), .init("numa-mem-supported", .flag(false))] + standard
+                        + [.init("cpu-max", .number(kind.maximumProcessors)), .init("deprecated", .flag(false)), .init("acpi", .flag(kind.hasACPI))] + cpu)
+                })
             },
             query("query-cpu-definitions", .array(.object("CpuDefinitionInfo", [Parameter("name", .text), Parameter("typename", .text), Parameter("static", .flag), Parameter("deprecated", .flag)]))) {
                 .array(machine.cpuModels.map { .object([.init("name", .text($0)), .init("typename", .text("\($0)-riscv-cpu")), .init("static", .flag(false)), .init("deprecated", .flag(false))]) })
@@ -42,11 +47,25 @@ extension MachineMonitor {
             query("query-memory-size-summary", .object("MemoryInfo", [Parameter("base-memory", .integer), Parameter("plugged-memory", .integer, optional: true)])) {
                 .object([.init("base-memory", .number(machine.ramSize)), .init("plugged-memory", .integer(0))])
             },
-            query("query-iothreads", .array(.object("IOThreadInfo", [Parameter("id", .text)]))) { .array([]) },
             query("query-chardev", .array(.object("ChardevInfo", [Parameter("label", .text), Parameter("filename", .text), Parameter("frontend-open", .flag)]))) {
                 .array(machine.characters.entries.map { .object([.init("frontend-open", .flag($0.isUsed)), .init("filename", .text($0.stream.description)), .init("label", .text($0.id))]) })
             },
             query("query-pci", .array(.object("PciInfo", [Parameter("bus", .integer), Parameter("devices", .array(.any))]))) { [self] in .array(pciBuses.map(\.json)) },
+            CommandDeclaration("query-rx-filter", [Parameter("name", .text, optional: true)], returns: .array(.object("RxFilterInfo", [
+                Parameter("name", .text), Parameter("promiscuous", .flag), Parameter("multicast", Self.receiveState), Parameter("unicast", Self.receiveState), Parameter("vlan", Self.receiveState),
+                Parameter("broadcast-allowed", .flag), Parameter("multicast-overflow", .flag), Parameter("unicast-overflow", .flag), Parameter("main-mac", .text),
+                Parameter("vlan-table", .array(.integer)), Parameter("unicast-table", .array(.text)), Parameter("multicast-table", .array(.text)),
+            ]))) { arguments throws(MonitorError) in
+                let name = arguments.text("name")
+                let cards = machine.devices.entries.filter { entry in (name == nil || entry.name == name) && entry.properties.declarations.contains { $0.name == "netdev" } }
+                let filters = cards.compactMap { entry -> JSONValue? in
+                    guard let virtio = entry.virtio else { return nil }
+                    let fields = entry.slot.withDevice { _ in (virtio.function as? VirtioNetwork)?.receiveFilter }
+                    return fields.map { .object([.init("name", .text(entry.name))] + $0.map { .init($0.name, $0.value) }) }
+                }
+                if let name, filters.isEmpty { throw MonitorError(cards.isEmpty ? "invalid net client name: \(name)" : "net client(\(name)) doesn't support rx-filter querying") }
+                return .array(filters)
+            },
             query("query-balloon", .object("BalloonInfo", [Parameter("actual", .integer)])) { [self] () throws(MonitorError) in
                 try withBalloon { .object([.init("actual", .number($0.currentSize))]) }
             },
@@ -59,6 +78,8 @@ extension MachineMonitor {
             },
         ]
     }
+
+    private static let receiveState = ValueType.enumeration("RxState", ["normal", "none", "all"])
 
     private func withBalloon(_ body: (VirtioBalloon) -> JSONValue) throws(MonitorError) -> JSONValue {
         for entry in machine.devices.entries {

@@ -111,6 +111,26 @@ public final class RunControl: Sendable {
         }
     }
 
+    // MARK: debuggers
+
+    /// A debugger has stopped vCPUs and clock by itself. - Parameter isBreak: at a breakpoint, a watchpoint or after a step.
+    public func debuggerStopped(atBreak isBreak: Bool) {
+        let wasRunning = status.withLock { status in
+            defer { if status.state == .running { status.state = isBreak ? .debug : .paused } }
+            return status.state == .running
+        }
+        if wasRunning { emit("STOP") }
+    }
+
+    /// It is about to let them go on.
+    public func debuggerContinues() {
+        let stoodStill = status.withLock { status in
+            defer { status.state = .running }
+            return status.state != .running
+        }
+        if stoodStill { emit("RESUME") }
+    }
+
     // MARK: resetting
 
     /// Back to the state after power-on; a machine that stands still goes on doing so.
@@ -161,6 +181,9 @@ public final class RunControl: Sendable {
         switch request {
         case .powerOff(let code): shutDown(.guestShutdown, status: code ?? 0)
         case .reset: if policy.reboot == .reset { reset(.guestReset) } else { shutDown(.guestReset) }
+        case .guestShutDown:
+            emit("GUEST_PVSHUTDOWN")
+            shutDown(.guestShutdown)
         case .panicked(let crashLoaded):
             guard !crashLoaded else { return emit("GUEST_CRASHLOADED", .object([.init("action", .text("run"))])) }
             panicked()

@@ -11,6 +11,8 @@ public enum RunState: String, Sendable, CaseIterable {
     case shutdown
     case guestPanicked = "guest-panicked"
     case watchdog
+    /// A debugger has stopped it at a breakpoint, watchpoint or step.
+    case debug
     case internalError = "internal-error"
     case ioError = "io-error"
 }

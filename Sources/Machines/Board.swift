@@ -16,11 +16,27 @@ public struct BoardOptions: Sendable {
     public var serials: [(any CharacterStream)?] = []
     /// Contents of the board's flash chips.
     public var flashes: [FlashImage?] = []
+    public var interrupts = InterruptArchitecture.plic
+    /// Firmware is handed ACPI tables.
+    public var hasACPI = true
 
     public init(processors: Int, memory: UInt64) {
         self.processors = processors
         self.memory = memory
     }
+}
+
+/// How interrupts of a RISC-V board get to its harts.
+public enum InterruptArchitecture: Sendable, Equatable {
+    /// A PLIC; devices that send messages use their wires.
+    case plic
+    /// An APLIC that drives the harts' wires.
+    case aplic
+    /// Messages to IMSICs, with so many interrupt files for guests of each hart; an APLIC turns wires into messages.
+    case imsic(guests: Int)
+
+    /// Interrupt files for guests of each hart; nil: there are no IMSICs.
+    public var guestFiles: Int? { if case .imsic(let guests) = self { guests } else { nil } }
 }
 
 /// What is in a flash chip.

@@ -29,7 +29,7 @@ public enum TLSObjectKind: GraphObjectKind {
         OptionDeclaration("sanity-check", .flag, default: "on", "GnuTLS looks at certificates when they are loaded and used"),
     ]
 
-    public static func make(type: String, _ options: OptionValues, _ graph: BlockGraph) throws(BlockError) -> any GraphObject {
+    public static func make(id: String, type: String, _ options: OptionValues, _ graph: BlockGraph) throws(BlockError) -> any GraphObject {
         guard let kind = TLSCredentials.Kind(rawValue: type) else { throw .invalid("\(type) is no kind of TLS credentials") }
         if kind != .anonymous, !options.has("dir") { throw .invalid("\(type): Parameter 'dir' is missing") }
         if options.has("passwordid"), kind != .x509 { throw .invalid("\(type) has no password") }

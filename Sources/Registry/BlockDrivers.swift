@@ -8,7 +8,7 @@ extension Registry {
         formats: DiskFormats.all,
         protocols: BlockProtocols.all + [NBDDriver.self],
         filters: BlockFilters.all,
-        objects: [TLSObjectKind.self],
+        objects: [TLSObjectKind.self, ThrottleGroupKind.self],
         fallback: RawFormat.self
     )
 }

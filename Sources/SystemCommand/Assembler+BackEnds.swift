@@ -16,7 +16,7 @@ struct BackEndCommands: Sendable {
     let loop: EventLoop
 
     func register(_ qmp: Monitor, _ human: MachineMonitor) {
-        qmp.register(networkCommands + displayCommands)
+        qmp.register(networkCommands + displayCommands + inputCommands + [CommandLineDescription.command])
         addHumanCommands(human)
     }
 

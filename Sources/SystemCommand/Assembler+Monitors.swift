@@ -4,6 +4,8 @@ import Block
 import BlockMonitor
 import Char
 import Core
+import Devices
+import Host
 import MachineMonitor
 
 extension MachineAssembler {
@@ -15,6 +17,29 @@ extension MachineAssembler {
         for node in configuration.control.nodes {
             do throws(BlockError) { try blocks.addNode(node) } catch { throw ConfigurationError("-blockdev \(node["node-name"]?.string ?? ""): \(error)") }
         }
+    }
+
+    /// The memory that a person has made for the machine; nil: the machine makes its own.
+    func machineMemory(_ graph: BlockGraph) throws(ConfigurationError) -> MemoryBackend? {
+        let id: String
+        if let given = configuration.memoryBackend {
+            guard configuration.memoryPath == nil else { throw ConfigurationError("-mem-path: memory-backend names the machine's memory already") }
+            id = given
+        } else {
+            guard configuration.memoryPath != nil || configuration.preallocatesMemory else { return nil }
+            // As if there were an object of the name that the memory has by itself.
+            id = "riscv_virt_board.ram"
+            let path = configuration.memoryPath.map { [JSONValue.Member("mem-path", .text($0))] } ?? []
+            let object = JSONValue.object([.init("qom-type", .text(path.isEmpty ? "memory-backend-ram" : "memory-backend-file")), .init("id", .text(id)),
+                                           .init("size", .number(configuration.memory)), .init("prealloc", .flag(configuration.preallocatesMemory))] + path)
+            do throws(BlockError) { try graph.add(object: object) } catch { throw ConfigurationError("-mem-path: \(error)") }
+        }
+        guard let backend = graph.object(id) as? MemoryBackend else { throw ConfigurationError("-machine: memory-backend: there is no memory '\(id)'") }
+        guard !configuration.hasMemorySize || backend.memory.size == configuration.memory else {
+            throw ConfigurationError("-machine: memory-backend '\(id)' has \(backend.memory.size) bytes, expected the \(configuration.memory) of -m")
+        }
+        memoryUse.withLock { $0 = backend.use() }
+        return backend
     }
 
     func startMonitors(_ monitor: MachineMonitor, _ streams: inout StreamMaker) throws(ConfigurationError) {

@@ -30,39 +30,54 @@ struct MachineAssembler {
     let makeEngine: MakeMachineEngine
     let makeStepper: MakeMachineStepper
     let displays = DisplaySet()
+    /// The machine's claim to an object with its memory.
+    let memoryUse = Locked<UseCount.Use?>(nil)
 
     private final class Late: Sendable { let machine = Locked<RunningMachine?>(nil) }
 
     func assemble() throws(ConfigurationError) -> RunningMachine {
-        guard configuration.machine == "virt" else { throw ConfigurationError("-machine: '\(configuration.machine)' is not supported, expected virt (-machine help)") }
+        guard let kind = MachineKind.find(configuration.machine) else {
+            throw ConfigurationError("-machine: '\(configuration.machine)' is not supported, expected one of \(MachineKind.all.map(\.name).joined(separator: ", ")) (-machine help)")
+        }
+        // The empty machine has no processors.
+        let processorCount = kind.name == "none" ? 0 : configuration.processors
         guard let loop = EventLoop(name: "main") else { throw ConfigurationError("the host has no descriptors or threads left") }
         let late = Late()
         let parts = BoardParts(loop: loop, requests: MachineRequests { request in late.machine.withLock { $0 }?.control.take(request) })
         let guest: RISCVMachineGuest
-        do throws(CPUModelError) { guest = try RISCVMachineGuest(parsing: configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"), xlen: xlen) } catch {
+        do throws(CPUModelError) { guest = try RISCVMachineGuest(parsing: configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"), xlen: xlen, guestFiles: configuration.interrupts.guestFiles) } catch {
             throw ConfigurationError("-cpu: \(error.description)")
         }
         var engineOptions = EngineOptions()
         engineOptions.isMachine = true
+        let log = try MachineLog(configuration.logItems, file: configuration.logFile)
+        engineOptions.log = log.translation
         let debugging = configuration.debugger.map { _ in MachineDebugTools() }
         let engine = try makeEngine(configuration.engine, debugging?.instrument(guest) ?? guest, engineOptions)
-        let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: configuration.processors, isThreaded: configuration.isThreaded)
+        let processors = ProcessorSet(engine: engine, guest: guest, memory: parts.memory, count: processorCount, isThreaded: configuration.isThreaded)
 
-        let graph = BlockGraph(blockDrivers), monitor = Monitor()
+        let graph = BlockGraph(blockDrivers.with(MachineObjects.all)), monitor = Monitor()
         let blocks = BlockService(graph, monitor)
         try addNodes(graph, blocks)
         let characters = CharacterTable()
         var streams = StreamMaker(loop: loop, actions: MultiplexerActions(quit: { late.machine.withLock { $0 }?.control.shutDown(.hostUI) }), table: characters)
         for (id, settings) in configuration.characters { try streams.add(id, settings) }
-        var options = BoardOptions(processors: configuration.processors, memory: configuration.memory)
+        let memory = try machineMemory(graph)
+        var options = BoardOptions(processors: configuration.processors, memory: memory?.memory.size ?? configuration.memory)
+        options.memoryBacking = memory?.memory
+        options.hasACPI = configuration.hasACPI
         options.serials = try serials(&streams)
         options.flashes = try flashes(graph)
+        options.interrupts = configuration.interrupts
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
         let harts = Locked<[Hart]>([])
-        let board = try Virt(parts, options, harts: guest.description, wires: (0 ..< configuration.processors).map { wires(of: $0, harts) })
-        for number in 0 ..< configuration.processors {
+        let board = try makeBoard(kind, parts, options, guest.description, (0 ..< processorCount).map { wires(of: $0, harts) })
+        for number in 0 ..< processorCount {
             let processor = processors[number]
-            let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase) { processor.requestInterrupt() }
+            let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase, log: log.translation) { processor.requestInterrupt() }
+            if let files = (board as? Virt)?.interruptFiles(ofHart: number) {
+                hart.interruptFiles = HartInterruptFiles(machine: files.machine, supervisor: files.supervisor, guests: files.guests)
+            }
             harts.withLock { $0.append(hart) }
         }
         try openDrives(graph, blocks)
@@ -70,45 +85,71 @@ struct MachineAssembler {
         let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
         // QEMU gives the first address away to a network that nothing is connected to.
         if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
-        let devices = deviceTable(board, parts, blocks, network, streams.table)
+        let shares = try configuration.shares.open(), leftovers = Locked<[String]>([])
+        let devices = deviceTable(board, parts, graph, blocks, network, streams.table, shares, leftovers)
+        for global in configuration.control.globals where !DeviceTable.isKnown(type: global.driver) {
+            complain("warning: global \(global.driver).\(global.property) has invalid class name")
+        }
         for global in configuration.control.globals { try devices.setGlobal(global.driver, global.property, global.value) }
         try plugDevices(devices, cards)
         let servers = try DisplayOptions.start(configuration.displays, displays, graph)
+        let boot = configuration.boot, order = try devices.bootOrder(boot.order ?? "", isStrict: boot.isStrict)
+        if let firmware = board.firmware {
+            try firmware.add(configuration, order: try devices.bootOrder(boot.once ?? boot.order ?? "", isStrict: boot.isStrict))
+            if boot.once != nil { firmware.replaceAtReset(file: "bootorder", order) }
+        } else if let file = configuration.firmwareFiles.first {
+            throw ConfigurationError("-fw_cfg: '\(file.name)': machine \(kind.name) has no fw_cfg")
+        }
         try board.finish(try bootFiles())
         if let path = configuration.pidFile { try writePidFile(path) }
         let machine = RunningMachine(board: board, parts: parts, processors: processors, blocks: blocks, network: network, displays: displays, servers: servers,
                                      monitor: monitor, characters: characters, configuration: configuration)
         late.machine.withLock { $0 = machine }
         if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
+        machine.leftovers = leftovers
         let maker = streams
         var watched = MachineMonitor.Machine(
             name: configuration.name, uuid: configuration.control.uuid, type: configuration.machine, target: guest.name, cpuType: "\(configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"))-riscv-cpu",
             cpuModels: CPUModel.models(xlen).map(\.name), control: machine.control, parts: parts, processors: processors, guest: guest, pci: board.pci,
-            ramName: board.ram.name, ramSize: configuration.memory, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
+            ramName: board.mainMemory?.name ?? "", ramSize: board.mainMemory?.size ?? 0, devices: devices, characters: characters) { (id, settings) throws(ConfigurationError) in
             var maker = maker
             try maker.add(id, KeyValues(pairs: settings))
         }
         watched.loaded = board.contents
         let human = MachineMonitor(watched, monitor, blocks)
         BackEndCommands(network: network, displays: displays, loop: loop).register(monitor, human)
+        log.register(human)
+        machine.human.withLock { $0 = human }
         devices.onDeparture { network.removeCard($0) }
         try startMonitors(human, &streams)
         return machine
+    }
+
+    private func makeBoard(_ kind: MachineKind, _ parts: BoardParts, _ options: BoardOptions, _ harts: HartDescription, _ wires: [HartInterrupts]) throws(ConfigurationError) -> any MachineBoard {
+        switch kind.name {
+        case "none": return try EmptyBoard(parts, options, hasMemory: configuration.hasMemorySize)
+        case "spike": return try Spike(parts, options, harts: harts, wires: wires)
+        default: return try Virt(parts, options, harts: harts, wires: wires)
+        }
     }
 
     private func wires(of number: Int, _ harts: Locked<[Hart]>) -> HartInterrupts {
         func wire(_ interrupt: HartInterrupt) -> InterruptLine {
             InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setInterrupt(interrupt, level) }
         }
+        let guests = (0 ..< (configuration.interrupts.guestFiles ?? 0)).map { guest in
+            InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setGuestInterrupt(guest + 1, level) }
+        }
         return HartInterrupts(machineSoftware: wire(.machineSoftware), machineTimer: wire(.machineTimer), machineExternal: wire(.machineExternal),
-                              supervisorSoftware: wire(.supervisorSoftware), supervisorExternal: wire(.supervisorExternal))
+                              supervisorSoftware: wire(.supervisorSoftware), supervisorExternal: wire(.supervisorExternal),
+                              guestExternal: guests)
     }
 
     private func serials(_ streams: inout StreamMaker) throws(ConfigurationError) -> [(any CharacterStream)?] {
         if configuration.serials.isEmpty {
             return configuration.hasNoDefaults || !configuration.isNographic ? [] : [console(&streams)]
         }
-        guard configuration.serials.count == 1 else { throw ConfigurationError("-serial: virt has one serial port") }
+        guard configuration.serials.count == 1 else { throw ConfigurationError("-serial: the machine has one serial port") }
         let stream = try streams.serial(configuration.serials[0])
         if let stream, !configuration.serials[0].hasPrefix("chardev:") { streams.table.add("serial0", stream, isUsed: true) }
         return [stream]
@@ -142,8 +183,12 @@ struct MachineAssembler {
             guard let cache = CacheMode(named: word) else { throw ConfigurationError("-drive: cache is '\(word)', expected writeback, none, writethrough, directsync or unsafe") }
             access.cache = cache
         }
+        if let word = drive.aio {
+            guard let interface = HostInterface(rawValue: word) else { throw ConfigurationError("-drive: aio is '\(word)', expected threads, native or io_uring") }
+            access.interface = interface
+        }
         do throws(BlockError) {
-            if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, graph) }
+            if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, access, graph) }
             return try graph.open(file, format: drive.format, access)
         } catch {
             throw ConfigurationError("-drive: '\(file)': \(error)")
@@ -152,14 +197,28 @@ struct MachineAssembler {
 
     /// All disks but flash; monitors and devices know them by name.
     private func openDrives(_ graph: BlockGraph, _ blocks: BlockService) throws(ConfigurationError) {
-        var names: Set<String> = []
+        var names: Set<String> = [], groups: [String: ThrottleGroup] = [:]
         for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" {
             let id = name(of: drive, index)
             guard names.insert(id).inserted else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
-            let node = try open(drive, graph)
+            guard drive.file != nil else {
+                blocks.attach(id, Root(.empty()))
+                continue
+            }
+            let node = try throttled(try open(drive, graph), drive, id, graph, &groups)
             do throws(BlockError) { try blocks.adopt(node) } catch { throw ConfigurationError("-drive: '\(id)': \(error)") }
             blocks.attach(id, Root(node))
         }
+    }
+
+    /// As in QEMU, drives of one group share the limits of the one that named them last.
+    private func throttled(_ node: Node, _ drive: DriveOption, _ id: String, _ graph: BlockGraph, _ groups: inout [String: ThrottleGroup]) throws(ConfigurationError) -> Node {
+        guard drive.throttleGroup != nil || !drive.limits.isUnlimited else { return node }
+        let name = drive.throttleGroup ?? id
+        let group = graph.object(name) as? ThrottleGroup ?? groups[name] ?? ThrottleGroup(drive.limits)
+        groups[name] = group
+        do throws(BlockError) { if !drive.limits.isUnlimited { try group.change(drive.limits) } } catch { throw ConfigurationError("-drive: \(error)") }
+        return ThrottleDriver.node(node, group, graph)
     }
 
     private func name(of drive: DriveOption, _ index: Int) -> String { drive.id ?? "\(drive.interface)\(index)" }
@@ -175,20 +234,28 @@ struct MachineAssembler {
             try devices.plug([("driver", card.driver), ("netdev", card.backEnd)] + (card.mac.map { [("mac", $0)] } ?? []), isHot: false)
         }
         if let card = configuration.videoCard { try devices.plug([("driver", card)], isHot: false) }
-        for device in configuration.devices { try devices.plug(device, isHot: false) }
+        for device in configuration.shares.devices + configuration.devices { try devices.plug(device, isHot: false) }
     }
 
-    private func deviceTable(_ board: Virt, _ parts: BoardParts, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable) -> DeviceTable {
-        let memory = configuration.memory, count = configuration.processors, displays = displays
+    private func deviceTable(_ board: any MachineBoard, _ parts: BoardParts, _ graph: BlockGraph, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable,
+                             _ shares: [String: SharedFolder], _ leftovers: Locked<[String]>) -> DeviceTable {
+        let memory = board.mainMemory?.size ?? 0, count = configuration.processors, displays = displays
         return DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
             try board.plug(name, function, host: host)
         }, makeContext: { (host, name, properties) throws(ConfigurationError) in
+            if let bus = DeviceCatalogue.find(properties.owner)?.model.bus, ["pci", "virtio-bus", "sysbus"].contains(bus), !board.buses.contains(bus) {
+                throw ConfigurationError("\(properties.owner): the machine has no bus of kind '\(bus)'")
+            }
             let mac = try network.register(name, properties.owner, properties)
             var context = DeviceContext(host: host, memorySize: memory, processors: count, node: { blocks.node($0) }, network: { network.portsForCard($0) },
                                         characters: { streams.use($0) }, nextMAC: { mac })
             context.id = name
             context.displays = displays
-            context.firmware = board.firmwareConfiguration
+            context.object = { graph.object($0) }
+            context.firmware = board.firmware
+            context.requests = parts.requests
+            context.folder = { shares[$0] }
+            context.leaves = { path in leftovers.withLock { $0.append(path) } }
             return context
         })
     }
@@ -197,7 +264,8 @@ struct MachineAssembler {
 
     private func bootFiles() throws(ConfigurationError) -> BootFiles {
         var files = BootFiles()
-        files.firmware = try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders).map { .init(name: $0.name, bytes: $0.bytes) }
+        guard configuration.machine != "none" || configuration.firmware == "default" else { throw ConfigurationError("-bios: machine none starts nothing") }
+        files.firmware = configuration.machine == "none" ? nil : try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders).map { .init(name: $0.name, bytes: $0.bytes) }
         if let path = configuration.kernel {
             let file = try StartFiles.unpacked(try StartFiles.read(path, "-kernel"), "-kernel")
             files.kernel = .init(name: file.name, bytes: file.bytes)

@@ -1,5 +1,6 @@
 // QEMU's system options as Apus takes them: each either does what it does in QEMU or is refused by name.
 
+import Block
 import Core
 
 /// Reads a command line into a `Configuration`.
@@ -7,20 +8,20 @@ struct CommandLineReader {
     private var words: ArraySlice<String>
     var configuration = Configuration()
     /// Something to print instead of running a machine.
-    enum Question { case machines, processors, devices, device(String), version, options }
+    enum Question { case machines, processors, devices, device(String), version, options, logItems }
     private(set) var question: Question?
 
     init(_ words: [String]) { self.words = words[...] }
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "fw_cfg",
-        "d", "D", "smbios", "acpitable", "usb", "usbdevice", "audiodev", "sandbox", "trace", "msg", "loadvm",
-        "incoming", "icount", "numa", "set", "boot", "mem-path", "mem-prealloc", "cdrom", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
-        "pflash", "virtfs", "fsdev", "spice", "full-screen", "k", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
+        "smbios", "acpitable", "audiodev", "sandbox", "trace", "loadvm",
+        "incoming", "icount", "numa", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
+        "pflash", "spice", "full-screen", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
     ]
 
     mutating func read() throws(ConfigurationError) {
+        words = try Self.applySets(Array(words))[...]
         while let word = words.popFirst() {
             guard word.hasPrefix("-"), word != "-" else {
                 // As in QEMU, a bare word is a disk.
@@ -50,6 +51,18 @@ struct CommandLineReader {
             if value == "help" { question = .processors } else { configuration.cpu = value }
         case "smp": try takeProcessors(try argument(option))
         case "m": try takeMemory(try argument(option))
+        case "mem-path": configuration.memoryPath = try argument(option)
+        case "mem-prealloc": configuration.preallocatesMemory = true
+        case "fw_cfg": try takeFirmwareFile(try argument(option))
+        case "boot": try takeBoot(try argument(option))
+        case "d":
+            let text = try argument(option)
+            if text == "help" { question = .logItems } else { configuration.logItems.formUnion(try MachineLog.items(text, "-d")) }
+        case "D": configuration.logFile = try argument(option)
+        case "k":
+            // What a VNC client sends are symbols of a keyboard of the United States.
+            let map = try argument(option)
+            guard map == "en-us" else { throw ConfigurationError("-k: keymap '\(map)' is not supported, expected en-us") }
         case "accel": try takeAccelerator(try argument(option))
         case "engine": configuration.engine = try argument(option)
         case "bios": configuration.firmware = try argument(option)
@@ -58,6 +71,8 @@ struct CommandLineReader {
         case "append": configuration.commandLine = try argument(option)
         case "dtb": configuration.deviceTree = try argument(option)
         case "drive": try takeDrive(try argument(option))
+        // As in QEMU, the third disk of the machine's own kind.
+        case "cdrom": configuration.drives.append(DriveOption(id: "virtio2", file: try argument(option), isReadOnly: true, isOptical: true))
         case "device": try takeDevice(try argument(option))
         case "chardev": try takeCharacter(try argument(option))
         case "serial": configuration.serials.append(try argument(option))
@@ -69,6 +84,11 @@ struct CommandLineReader {
         case "netdev": try configuration.network.addBackEnd(try argument(option))
         case "nic": configuration.network.addCard(try argument(option))
         case "net": configuration.network.addLegacy(try argument(option))
+        case "fsdev": try configuration.shares.add(fsdev: try argument(option))
+        case "virtfs": try configuration.shares.add(virtfs: try argument(option))
+        // As QEMU's, virt has no USB controller of its own that these could mean.
+        case "usb": break
+        case "usbdevice": throw ConfigurationError("-usbdevice \(try argument(option)): virt has no USB bus of its own, use -device qemu-xhci and -device usb-kbd, usb-mouse, usb-tablet or usb-storage")
         case "nodefaults": configuration.hasNoDefaults = true
         case "no-user-config": break
         case "no-reboot": configuration.reboots = false
@@ -89,8 +109,30 @@ struct CommandLineReader {
         var values = KeyValues(text, implied: "type")
         if let type = values.take("type") { configuration.machine = type }
         if let accelerator = values.take("accel"), accelerator != "tcg" { throw ConfigurationError("-machine: accelerator '\(accelerator)' is not supported, expected tcg") }
-        configuration.dumpsDeviceTree = values.take("dumpdtb")
+        if let path = values.take("dumpdtb") { configuration.dumpsDeviceTree = path }
+        if let text = values.take("acpi") {
+            guard text == "auto" || Properties.parseFlag(text) != nil else { throw ConfigurationError("-machine: acpi is '\(text)', expected on, off or auto") }
+            configuration.hasACPI = Properties.parseFlag(text) ?? true
+        }
+        if let id = values.take("memory-backend") { configuration.memoryBackend = id }
+        try takeInterrupts(&values)
         try values.finish("-machine")
+    }
+
+    private mutating func takeInterrupts(_ values: inout KeyValues) throws(ConfigurationError) {
+        let guests = values.take("aia-guests"), architecture = values.take("aia")
+        var count = configuration.interrupts.guestFiles ?? 0
+        if let guests {
+            guard let number = Int(guests), (0 ... 7).contains(number) else { throw ConfigurationError("-machine: 'aia-guests' is '\(guests)', expected 0 to 7") }
+            count = number
+        }
+        switch architecture {
+        case nil: if configuration.interrupts.guestFiles != nil { configuration.interrupts = .imsic(guests: count) }
+        case "none": configuration.interrupts = .plic
+        case "aplic": configuration.interrupts = .aplic
+        case "aplic-imsic": configuration.interrupts = .imsic(guests: count)
+        case let other?: throw ConfigurationError("-machine: 'aia' is '\(other)', expected none, aplic or aplic-imsic")
+        }
     }
 
     private mutating func takeProcessors(_ text: String) throws(ConfigurationError) {
@@ -118,6 +160,7 @@ struct CommandLineReader {
             throw ConfigurationError("-m: '\(text)' is not a size such as 512M or 2G")
         }
         try values.finish("-m")
+        configuration.hasMemorySize = true
         configuration.memory = (bytes + 4095) & ~4095
     }
 
@@ -153,15 +196,37 @@ struct CommandLineReader {
             drive.unit = number
         }
         drive.cache = values.take("cache")
+        drive.aio = values.take("aio")
         switch values.take("discard") {
         case nil, "ignore", "off": break
         case "unmap", "on": drive.discards = true
         case let other?: throw ConfigurationError("-drive: discard is '\(other)', expected ignore, off, unmap or on")
         }
-        if let media = values.take("media"), media != "disk" { throw ConfigurationError("-drive: media '\(media)' is not supported, expected disk") }
+        try takeLimits(&values, &drive)
+        switch values.take("media") {
+        case nil, "disk": break
+        case "cdrom": (drive.isOptical, drive.isReadOnly) = (true, true)
+        case let other?: throw ConfigurationError("-drive: media is '\(other)', expected disk or cdrom")
+        }
         try values.finish("-drive")
-        guard drive.file != nil else { throw ConfigurationError("-drive: no file is given") }
+        guard drive.file != nil || drive.isOptical else { throw ConfigurationError("-drive: no file is given") }
         configuration.drives.append(drive)
+    }
+
+    /// `throttling.bps-total=…` or `bps=…`, and so on.
+    private func takeLimits(_ values: inout KeyValues, _ drive: inout DriveOption) throws(ConfigurationError) {
+        for name in ThrottleLimits.names {
+            // "bps-read-max-length" was "bps_rd_max_length".
+            var old = name.split(separator: "-").joined(separator: "_")
+            for (word, short) in [("_total", ""), ("_read", "_rd"), ("_write", "_wr")] {
+                if let range = old.firstRange(of: word) { old.replaceSubrange(range, with: short) }
+            }
+            guard let text = values.take("throttling." + name) ?? values.take(old) else { continue }
+            guard let number = Properties.parseSize(text) else { throw ConfigurationError("-drive: throttling.\(name) is '\(text)', expected a number") }
+            drive.limits[name] = number
+        }
+        drive.throttleGroup = values.take("throttling.group") ?? values.take("group")
+        do throws(BlockError) { try drive.limits.check() } catch { throw ConfigurationError("-drive: \(error)") }
     }
 
     private mutating func takeDevice(_ text: String) throws(ConfigurationError) {

@@ -1,6 +1,9 @@
 // What a machine's command line asks for, checked as far as that goes without opening anything.
 
+import Block
 import Core
+import Machines
+import Translation
 
 /// One `-drive`.
 struct DriveOption {
@@ -8,21 +11,38 @@ struct DriveOption {
     var file: String?
     var format: String?
     var isReadOnly = false
+    /// `media=cdrom`: read-only, and there need be no medium.
+    var isOptical = false
     /// As in QEMU, the guest's discards reach the host's file only on request.
     var discards = false
     var cache: String?
+    var aio: String?
     /// `none`, `virtio` or `pflash`.
     var interface = "virtio"
     var unit: Int?
+    /// `throttling.…` and its older names: limits, and the group that shares them.
+    var limits = ThrottleLimits()
+    var throttleGroup: String?
 }
 
 /// A whole command line.
 struct Configuration {
     var machine = "virt"
+    /// `-machine aia=` and `aia-guests=`.
+    var interrupts = InterruptArchitecture.plic
     var cpu: String?
     var engine: String?
     var processors = 1
     var memory: UInt64 = 128 << 20
+    /// `-m` was given.
+    var hasMemorySize = false
+    /// `-mem-path`, `-mem-prealloc`
+    var memoryPath: String?
+    var preallocatesMemory = false
+    /// `-M memory-backend=`: the object whose memory it is.
+    var memoryBackend: String?
+    /// `-M acpi=`
+    var hasACPI = true
     var isThreaded = true
     var firmware = "default"
     var kernel: String?
@@ -36,6 +56,8 @@ struct Configuration {
     var characters: [(id: String, settings: KeyValues)] = []
     var serials: [String] = []
     var network = NetworkRequest()
+    /// `-fsdev`s and `-virtfs`s.
+    var shares = FolderOptions()
     var isNographic = false
     var hasNoDefaults = false
     var reboots = true
@@ -44,6 +66,11 @@ struct Configuration {
     var name: String?
     /// `-gdb`: where a debugger connects.
     var debugger: String?
+    var firmwareFiles: [FirmwareFile] = []
+    var boot = BootOptions()
+    /// `-d` and `-D`.
+    var logItems: LogItems = []
+    var logFile: String?
     /// How it is run and watched.
     var control = MonitorOptions()
     /// `-vnc`s.

@@ -13,7 +13,8 @@ extension RunningMachine {
                 _ streams: inout StreamMaker) throws(ConfigurationError) {
         let place = try Self.place(text, &streams)
         let controls = MachineControls(quit: { [control] in control.shutDown(.hostSignal) },
-                                       reset: { [control] in control.take(.reset) }, monitor: { _ in nil })
+                                       monitor: { [human] line in human.withLock { $0 }?.answer(line) },
+                                       stopped: { [control] in control.debuggerStopped(atBreak: $0) }, continues: { [control] in control.debuggerContinues() })
         debugger = (MachineDebugger(processors: processors, guest: guest, memory: parts.memory, clock: parts.clock, tools: tools,
                                     stepper: stepper, controls: controls), place)
     }

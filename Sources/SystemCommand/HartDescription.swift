@@ -10,7 +10,8 @@ extension RISCVMachineGuest {
         var base = parts.removeFirst()
         if configuration.hasHypervisor { base += "h" }
         let privileged: [(String, Bool)] = [
-            ("smepmp", configuration.hasSmepmp), ("smstateen", configuration.hasSmstateen), ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
+            ("smaia", configuration.hasSmaia), ("smepmp", configuration.hasSmepmp), ("smstateen", configuration.hasSmstateen), ("ssaia", configuration.hasSsaia),
+            ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
             ("svnapot", configuration.hasSvnapot), ("svpbmt", configuration.hasSvpbmt),
         ]
         parts += privileged.filter(\.1).map(\.0)

@@ -47,6 +47,7 @@ extension CommandLineReader {
         case "name":
             var values = KeyValues(try argument(option), implied: "guest")
             configuration.name = values.take("guest")
+            MessageStyle.shared.withLock { $0.name = configuration.name }
             guard values.take("debug-threads") != "on" else { throw ConfigurationError("-name: debug-threads=on is not supported") }
             try values.finish("-name")
         case "monitor", "qmp", "qmp-pretty":
@@ -54,6 +55,14 @@ extension CommandLineReader {
             if device == "none" {
                 if option == "monitor" { configuration.control.hasNoHuman = true }
             } else { configuration.control.monitors.append(.init(device: device, isHuman: option == "monitor", isPretty: option == "qmp-pretty")) }
+        case "msg":
+            var values = KeyValues(try argument(option))
+            for name in ["timestamp", "guest-name"] {
+                guard let text = values.take(name) else { continue }
+                guard let flag = Properties.parseFlag(text) else { throw ConfigurationError("-msg: \(name) is '\(text)', expected on or off") }
+                MessageStyle.shared.withLock { style in if name == "timestamp" { style.hasTimestamp = flag } else { style.hasGuestName = flag } }
+            }
+            try values.finish("-msg")
         case "mon": try takeMonitor(try argument(option))
         case "blockdev": configuration.control.nodes.append(try Self.tree(try argument(option), "-blockdev"))
         case "object":

@@ -16,12 +16,16 @@ import Net
 import Translated
 
 final class RunningMachine: @unchecked Sendable {
-    let board: Virt
+    let board: any MachineBoard
     let control: RunControl
     let parts: BoardParts
     let processors: ProcessorSet
     /// Set before it runs.
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
+    /// Paths that devices have made on the host, removed at the end. Set before it runs.
+    var leftovers = Locked<[String]>([])
+    /// The monitor for people, for a debugger's `monitor`.
+    let human = Locked<MachineMonitor?>(nil)
     let network: NetworkSet
     let displays: DisplaySet
     let servers: [VNCServer]
@@ -31,7 +35,7 @@ final class RunningMachine: @unchecked Sendable {
     private let startsPaused: Bool
     private let pidFile: String?
 
-    init(board: Virt, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, displays: DisplaySet, servers: [VNCServer],
+    init(board: any MachineBoard, parts: BoardParts, processors: ProcessorSet, blocks: BlockService, network: NetworkSet, displays: DisplaySet, servers: [VNCServer],
          monitor: Monitor, characters: CharacterTable, configuration: Configuration) {
         self.board = board
         self.parts = parts
@@ -75,6 +79,7 @@ final class RunningMachine: @unchecked Sendable {
         monitor.settle()
         characters.removeSockets()
         if let pidFile { unlink(pidFile) }
+        for path in leftovers.withLock({ $0 }) { unlink(path) }
         Terminal.restore()
         exit(status)
     }

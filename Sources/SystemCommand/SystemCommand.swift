@@ -4,6 +4,7 @@ import Block
 import Core
 import Devices
 import Glibc
+import Machines
 import RISCV
 
 public enum SystemCommand {
@@ -30,7 +31,10 @@ public enum SystemCommand {
             Daemon.holdSignals()
             let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine,
                                                makeStepper: makeStepper).assemble()
-            if let path = reader.configuration.dumpsDeviceTree { return try dump(machine.board.deviceTreeBlob, path) }
+            if let path = reader.configuration.dumpsDeviceTree {
+                guard let blob = machine.board.deviceTree else { throw ConfigurationError("-machine: dumpdtb: the machine has no device tree") }
+                return try dump(blob, path)
+            }
             try machine.run(ready: ready)
         } catch {
             complain("\(name): \(error)")
@@ -48,9 +52,10 @@ public enum SystemCommand {
     private static func answer(_ question: CommandLineReader.Question, _ xlen: XLEN, _ version: String) -> String {
         switch question {
         case .version: return "apus version \(version)\n"
-        case .machines: return "Supported machines are:\nvirt                 RISC-V VirtIO board\n"
+        case .machines: return "Supported machines are:\n" + MachineKind.all.map { $0.name + String(repeating: " ", count: max(1, 21 - $0.name.utf8.count)) + $0.summary + "\n" }.joined()
         case .processors: return "Available CPUs:\n" + CPUModel.models(xlen).map { "  \($0.name)\n" }.joined()
         case .options: return help
+        case .logItems: return MachineLog.help
         case .devices:
             return Dictionary(grouping: DeviceCatalogue.all, by: \.model.category).sorted { $0.key < $1.key }.map { category, devices in
                 category.prefix(1).uppercased() + category.dropFirst() + " devices:\n"
@@ -68,7 +73,7 @@ public enum SystemCommand {
     usage: apus system [options] [DISK]
     Runs a whole computer. Options are QEMU's; one that is not supported is refused by name.
 
-      -M MACHINE[,dumpdtb=FILE]   the machine ('-M help')
+      -M MACHINE[,dumpdtb=FILE][,acpi=off][,memory-backend=ID]   the machine ('-M help')
       -cpu MODEL[,SWITCH=on|off]  the processor ('-cpu help')
       -smp N                      how many processors
       -m SIZE                     memory, in MiB unless the size says otherwise
@@ -76,22 +81,28 @@ public enum SystemCommand {
       -engine x64|interpreter     how guest code is run
       -bios FILE|none             firmware (default: OpenSBI)
       -kernel FILE  -initrd FILE  -append TEXT  -dtb FILE
-      -drive file=FILE[,format=F][,if=none|virtio|pflash][,id=ID][,readonly=on][,discard=unmap][,cache=MODE]
+      -drive file=FILE[,format=F][,if=none|virtio|pflash][,media=disk|cdrom][,id=ID][,readonly=on][,discard=unmap][,cache=MODE][,aio=threads|native|io_uring]
       -device NAME[,PROPERTY=VALUE…]   a device ('-device help', '-device NAME,help')
       -netdev TYPE,id=ID…         user, tap, socket, stream, dgram, hubport
       -nic TYPE[,model=CARD]…     a back end and a card; -nic none: neither
+      -fsdev local,id=ID,path=FOLDER,security_model=passthrough|none|mapped-xattr|mapped-file[,readonly=on][,fmode=,dmode=][,writeout=immediate]
+      -virtfs local,path=FOLDER,mount_tag=TAG,security_model=…   the same and virtio-9p-pci for it
       -object filter-dump,id=ID,netdev=ID,file=FILE   what passes a back end
       -chardev BACKEND,id=ID…     stdio, null, file, socket, udp, pipe, pty, serial, ringbuf
       -serial stdio|mon:stdio|null|none|pty|file:|pipe:|unix:|tcp:|udp:|chardev:ID
       -vga none|std|virtio        a display ('-device help' tells more)
       -vnc :N|HOST:N|unix:PATH|none[,password=on][,password-secret=ID][,tls-creds=ID][,websocket=PORT][,to=N][,share=…]
       -display none|vnc=…
-      -object secret,id=ID,…|tls-creds-x509,id=ID,…
+      -object secret|tls-creds-…|rng-…|iothread|throttle-group|memory-backend-ram|-file|-memfd,id=ID,…
       -nographic                  the serial port on this terminal (Ctrl-A h tells the keys)
       -s  -gdb tcp:[HOST]:PORT|unix:PATH|chardev:ID|stdio   a place for gdb ('target remote :1234')
       -qmp DEVICE  -qmp-pretty DEVICE  -monitor DEVICE  -mon chardev=ID[,mode=control|readline][,pretty=on]
       -S  -no-shutdown  -action reboot=…,shutdown=…,panic=…,watchdog=…  -snapshot  -daemonize
       -blockdev NODE  -object OBJECT  -global DRIVER.PROPERTY=VALUE  -readconfig FILE  -rtc base=…  -uuid UUID
+      -fw_cfg name=NAME,file=FILE|string=TEXT   a file for firmware and guests
+      -boot order=LETTERS,once=LETTERS,menu=on,strict=on,splash-time=MS,reboot-timeout=MS
+      -d ITEM[,…]  -D FILE        what is told of the guest's run ('-d help')
+      -msg timestamp=on,guest-name=on  -set GROUP.ID.NAME=VALUE  -mem-path FILE  -mem-prealloc
       -no-reboot  -nodefaults  -name TEXT  -pidfile FILE  -L FOLDER  -version\n
     """
 }

@@ -1,3 +1,5 @@
+import Host
+
 /// Where an engine gets guest code from. Implementations are called from any thread.
 public protocol CodeSource: AnyObject, Sendable {
     /// Copies up to `count` bytes of executable guest memory at `pc`; never faults.
@@ -71,14 +73,23 @@ public struct LogItems: OptionSet, Sendable {
     public static let exec = LogItems(rawValue: 32)
     public static let page = LogItems(rawValue: 64)
     public static let strace = LogItems(rawValue: 128)
+    /// Of machines: traps that are taken, translations of addresses, what guests do wrong.
+    public static let interrupts = LogItems(rawValue: 256)
+    public static let mmu = LogItems(rawValue: 512)
+    public static let guestErrors = LogItems(rawValue: 1024)
 }
 
 /// A log that the translator writes whole lines to, from any thread.
 public final class TranslationLog: Sendable {
-    public let items: LogItems
+    private let bits: AtomicInt
     public let write: @Sendable (String) -> Void
     public init(items: LogItems, write: @escaping @Sendable (String) -> Void) {
-        self.items = items
+        bits = AtomicInt(Int(items.rawValue))
         self.write = write
+    }
+    /// Any thread may change them at any time.
+    public var items: LogItems {
+        get { LogItems(rawValue: UInt32(truncatingIfNeeded: bits.load())) }
+        set { bits.store(Int(newValue.rawValue)) }
     }
 }

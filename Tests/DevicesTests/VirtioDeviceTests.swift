@@ -32,14 +32,17 @@ final class TestStream: CharacterStream {
 extension GuestMachine {
     /// Makes a device of the catalogue and puts it into a slot of the root bus.
     @discardableResult
-    func plug(_ name: String, _ settings: [(name: String, value: String)] = [], port: TestPort = TestPort(), device: UInt64 = 3) throws -> DeviceSlot {
+    func plug(_ name: String, _ settings: [(name: String, value: String)] = [], port: TestPort = TestPort(), folder: SharedFolder? = nil, device: UInt64 = 3) throws -> DeviceSlot {
         let entry = try #require(DeviceCatalogue.find(name))
         guard case .pci(let make) = entry.maker else { throw ConfigurationError("\(name) is no PCI device") }
         let host = host()
-        let context = DeviceContext(host: host, memorySize: ram.size, processors: 2, node: { _ in memoryNode().0 }, network: { _ in [port] }, characters: { _ in nil },
+        var context = DeviceContext(host: host, memorySize: ram.size, processors: 2, node: { _ in memoryNode().0 }, network: { _ in [port] }, characters: { _ in TestStream() },
                                     nextMAC: { [0x52, 0x54, 0, 0x12, 0x34, 0x56] })
+        let shared = try folder ?? SharedFolder(path: "/usr/lib", security: .none, isReadOnly: true)
+        context.folder = { _ in shared }
+        let required = ["serial": "it", "mount_tag": "it", "guest-cid": "42"]
         let given = entry.model.properties.compactMap { property -> (name: String, value: String)? in
-            if case .reference = property.type { (property.name, "it") } else if property.name == "serial" { ("serial", "it") } else { nil }
+            if case .reference = property.type { (property.name, "it") } else { required[property.name].map { (property.name, $0) } }
         }
         return try pci.plug(name, try make(try Properties(name, entry.model.properties, given + settings), context), host: host, address: String(device, radix: 16))
     }

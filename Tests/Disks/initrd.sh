@@ -1,5 +1,6 @@
 #!/bin/bash
-# initrd.sh OUT   an initrd (cpio, gzip) with busybox, the kernel's drivers of disks, and an init that runs /script and powers off.
+# initrd.sh OUT [MODULE…]   an initrd (cpio, gzip) with busybox, the kernel's drivers of disks (or $MODULES), MODULEs, and an init that
+# runs /script and powers off.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/../../Scripts/cache.sh"
 kit=$("$SCRIPTS/fetch-machine-kit.sh") || exit 1
@@ -22,7 +23,7 @@ add() {     # add MODULE, after what it needs
     xz -dc "$file" > "$folder/mods/$(printf %03d $number)-$name.ko"
     number=$((number + 1))
 }
-for module in virtio_mmio virtio_blk sd_mod sr_mod virtio_scsi nvme crc32c_generic ext4 isofs; do add "$module"; done
+for module in ${MODULES:-virtio_mmio virtio_blk sd_mod sr_mod virtio_scsi nvme ahci crc32c_generic ext4 isofs} "${@:2}"; do add "$module"; done
 rm -f "$folder/tmp/module"
 cat > "$folder/init" <<'END'
 #!/bin/sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh   Disks of machines with Debian's kernel: virtio-blk, SCSI disks and CD-ROMs over virtio-scsi, NVMe. The guest writes,
+# run.sh   Disks of machines with Debian's kernel: virtio-blk, SCSI disks and CD-ROMs over virtio-scsi, NVMe, SATA. Trays, pvpanic, edu and pci-serial. The guest writes,
 # reads back, discards, makes a file system; the host then looks at the image itself. Ends with 'N passed, N failed'.
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -78,10 +78,37 @@ boot 'check /dev/nvme0n1; files /dev/nvme0n1; cat /sys/class/nvme/nvme0/serial; 
 found "RESULT /dev/nvme0n1 data" "RESULT /dev/nvme0n1 discard" "RESULT /dev/nvme0n1 neighbours" "RESULT /dev/nvme0n1 files" "NV-1" "write back"
 same a.img
 
+say "SATA"
+image a.img; image b.img
+boot 'check /dev/sda; files /dev/sda; check /dev/sdb; dd if=/dev/sr0 bs=2k 2>/dev/null | sha256sum | sed "s/^/CD /"
+for d in sda sdb; do echo "$d cache $(cat /sys/block/$d/queue/write_cache) depth $(cat /sys/block/$d/device/queue_depth) turns $(cat /sys/block/$d/queue/rotational)"; done
+cat /sys/block/sda/device/model /sys/block/sr0/device/model; cat /sys/block/sda/device/vpd_pg80 | tr -d "\0"; echo; echo "write through" > /sys/class/scsi_disk/*0:0:0:0/cache_type 2>/dev/null
+cat /sys/block/sda/queue/write_cache | sed "s/^/sda now /"; dmesg | grep -E "ata[0-9].*(exception|failed|error|timeout|limiting)"' \
+    -smp 2 -drive "$(none a.img a)" -drive "$(none b.img b)" -drive "$(none cd.iso c),readonly=on" -device ich9-ahci,id=ahci0 \
+    -device ide-hd,drive=a,bus=ahci0.0,serial=SATA-1,model=First -device ide-cd,drive=c,bus=ahci0.2 -device ide-hd,drive=b,rotation_rate=1,write-cache=off
+found "RESULT /dev/sda data" "RESULT /dev/sda discard" "RESULT /dev/sda neighbours" "RESULT /dev/sda files" "RESULT /dev/sdb data" "CD $sum" "sda cache write back depth 32 turns 1" \
+    "sdb cache write through depth 32 turns 0" "First" "QEMU DVD-ROM" "SATA-1"
+if grep -E "^\[.*(exception|failed|error|timeout|limiting)" out; then bad "the kernel complains"; else ok; fi
+same b.img
+
+say "media, and small PCI devices"
+mkdir -p own; printf '%s\n' 'stty -echo; echo GUEST-READY' 'while read -r line; do eval "$line"; echo GUEST-DONE; done' > own/script
+(cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
+timeout 200 python3 "$here/media.py" "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" > out
+grep FAILED out
+read -r good _ wrong _ < <(tail -1 out | grep passed || echo "0 passed, 1 failed")
+passed=$((passed + good)) failed=$((failed + wrong))
+boot 'for i in 1 2; do cat /dev/vda; done 2>/dev/null | sha256sum | sed "s/^/CD /" ; cat /sys/block/vda/ro | sed "s/^/ro /"' -cdrom cd.iso
+found "CD $(cat cd.iso cd.iso | sha256sum | sed 's/ .*//')" "ro 1"
+
 say "what cannot be"
 refuse "property 'serial' is required" -drive "$(none a.img a)" -device nvme,drive=a
 refuse "there is no bus of kind 'SCSI'" -drive "$(none a.img a)" -device scsi-hd,drive=a
 refuse "there is no bus 'other.0'" -drive "$(none a.img a)" -device virtio-scsi-pci,id=s -device scsi-hd,drive=a,bus=other.0
+refuse "the bus has a drive already" -drive "$(none a.img a)" -device ahci,id=s -device ide-hd,drive=a,bus=s.0 -device ide-cd,drive=a,bus=s.0
+refuse "Device needs media, but drive is empty" -drive media=cdrom
+refuse "Device needs media, but drive is empty" -drive if=none,id=e,media=cdrom -device virtio-scsi-pci -device scsi-hd,drive=e
+refuse "media is 'tape', expected disk or cdrom" -drive file=cd.iso,media=tape
 refuse "has a unit 0 already" -drive "$(none a.img a)" -device virtio-scsi-pci -device scsi-hd,drive=a,scsi-id=1,lun=0 -device scsi-hd,drive=a,scsi-id=1,lun=0
 refuse "chassis 0 slot 0 is 'p' already" -device pcie-root-port,id=p -device pcie-root-port,id=q
 echo "$passed passed, $failed failed"

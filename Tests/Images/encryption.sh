@@ -77,6 +77,8 @@ for their in seven newer; do
     done <<'OPTIONS'
 
 ,cluster_size=4k
+,cluster_size=512
+,cluster_size=1k,refcount_bits=64
 ,cluster_size=2M,encrypt.cipher-alg=serpent-256
 ,extended_l2=on,encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha256
 ,compat=0.10,encrypt.hash-alg=sha512
@@ -120,7 +122,6 @@ OPTIONS
 done
 
 refuse "compressed and encrypted" img convert -c -f raw -O qcow2 -o encrypt.format=luks,encrypt.key-secret=s source.raw c.qcow2
-refuse "clusters too small for the header" img create -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,cluster_size=512 c.qcow2 1M
 refuse "no such secret" img create -f qcow2 -o encrypt.format=luks,encrypt.key-secret=nobody c.qcow2 1M
 refuse "an option without its format" img create -f qcow2 -o encrypt.key-secret=s c.qcow2 1M
 for words in "--size 10M" "source.raw" "--size 1T -o cluster_size=4k"; do

@@ -88,6 +88,54 @@ try "their check after resize" their check b.qcow2
 try "bitmap --remove" img bitmap --remove b.qcow2 b0
 try "their merge" their bitmap --merge b1 b.qcow2 b1
 
+# Runs that are longer than one refcount block counts: L1 tables, copied for snapshots too.
+for options in cluster_size=512 cluster_size=512,refcount_bits=64 cluster_size=1k,refcount_bits=32 cluster_size=2k,refcount_bits=64; do
+    try "$options: create" img create -q -f qcow2 -o $options r.qcow2 40G
+    try "$options: their check of long runs" their check r.qcow2
+    io -c 'write -P 5 39G 3M' r.qcow2
+    try "$options: grow by long runs" img resize -q r.qcow2 70G
+    try "$options: their check after growing" their check r.qcow2
+    try "$options: snapshot" img snapshot -c one r.qcow2
+    try "$options: our check with a snapshot" img check r.qcow2
+    io -c 'write -P 6 65G 2M' r.qcow2
+    try "$options: their check with a snapshot" their check r.qcow2
+    try "$options: contents" "$ten/qemu-io" -f qcow2 -r -c 'read -P 5 39G 3M' -c 'read -P 6 65G 2M' -c 'read -P 0 42G 1M' r.qcow2
+    [ "$(stat -c %s r.qcow2)" -lt 200000000 ] && ok || bad "$options: the file has $(stat -c %s r.qcow2) bytes"
+    rm -f r.qcow2
+done
+
+# L2 tables that a snapshot shares are copied when they are not in memory yet: compressed writes begin with that.
+for options in cluster_size=512 cluster_size=4k,extended_l2=off; do
+    img convert -O qcow2 -o $options source.raw c.qcow2; img snapshot -c one c.qcow2; cp source.raw changed.raw
+    try "$options: compressed writes beside a snapshot" "$executable" io -f qcow2 -c 'write -c -P 9 528384 512' -c 'write -c -P 8 10485760 512' -c 'write -P 7 1M 300' c.qcow2
+    # A compressed write is a whole cluster, filled up with zeros.
+    case $options in cluster_size=512) ;; *) "$executable" io -f raw -c 'write -z 516k 4k' -c 'write -z 10M 4k' changed.raw > out;; esac
+    "$executable" io -f raw -c 'write -P 9 528384 512' -c 'write -P 8 10485760 512' -c 'write -P 7 1M 300' changed.raw > out
+    try "$options: their check" their check c.qcow2
+    try "$options: their compare" their compare -f raw -F qcow2 changed.raw c.qcow2
+    their snapshot -a one c.qcow2; try "$options: the snapshot" their compare -f raw -F qcow2 source.raw c.qcow2
+done
+
+# Rebase: what reads as zeros with no backing file does so on one too; and back.
+for format in qcow2 qed; do
+    head -c 12345856 /dev/zero > expected.raw
+    img create -q -f $format r.$format 12345856
+    "$executable" io -f $format -c 'write -P 3 100k 200k' -c 'write -z 1M 1M' r.$format > out
+    "$executable" io -f raw -c 'write -P 3 100k 200k' expected.raw > out
+    try "$format: rebase to a backing file" img rebase -f $format -b source.raw -F raw r.$format
+    try "$format: their info names it" their info r.$format
+    grep -q 'backing file: source.raw' out && ok || bad "$format: info after a rebase"
+    try "$format: contents on a backing file" their compare -f raw -F $format expected.raw r.$format
+    cp r.$format own.$format
+    try "$format: rebase to another" img rebase -f $format -b changed.raw -F raw r.$format
+    try "$format: contents on another" their compare -f raw -F $format expected.raw r.$format
+    try "$format: rebase to none" img rebase -f $format -b "" r.$format
+    try "$format: contents on none" their compare -f raw -F $format expected.raw r.$format
+    try "$format: their rebase to none" their rebase -f $format -b "" own.$format
+    try "$format: contents after theirs" img compare -f raw -F $format expected.raw own.$format
+    try "$format: their check" their check -f $format r.$format
+done
+
 # Measure.
 while read -r words; do
     # shellcheck disable=SC2086

@@ -153,6 +153,44 @@ for format in raw vdi; do
     cmp -s our.img their.img && ok || bad "io: bytes of $format"
 done
 
+# How the host does requests: all ways write the same; native ones demand that the page cache is passed by.
+apus img create -q -f qcow2 aio.qcow2 8M
+for way in threads io_uring native; do
+    try "io -i $way" apus io -f qcow2 -n -i $way -c 'write -P 7 0 1M' -c 'write -P 8 4097 333' -c flush -c 'read -P 8 4097 333' -c 'read -P 7 64k 64k' aio.qcow2
+    try "bench -i $way" apus img bench -q -c 2000 -d 4 -t none -i $way -w -f qcow2 aio.qcow2
+    try "file.aio=$way" apus io -n --image-opts -c 'read -P 0 0 1M' "driver=qcow2,file.driver=file,file.aio=$way,file.filename=aio.qcow2"
+done
+try "io -k" apus io -f qcow2 -n -k -c 'read -P 0 0 1M' aio.qcow2
+try "bench -n" apus img bench -q -c 200 -t none -n -f qcow2 aio.qcow2
+refuse "bench -n through the page cache" apus img bench -q -c 200 -n -f qcow2 aio.qcow2
+refuse "io -i native through the page cache" apus io -f qcow2 -i native -c quit aio.qcow2
+refuse "io -i nonsense" apus io -f qcow2 -i nonsense -c quit aio.qcow2
+try "their check after all ways" "$ten/qemu-img" check -f qcow2 aio.qcow2
+if command -v strace > /dev/null; then
+    strace -f -o calls "$executable" img bench -q -c 100 -d 2 -i io_uring -f qcow2 aio.qcow2
+    grep -q io_uring_enter calls && ok || bad "bench -i io_uring: no request went there"
+    strace -f -o calls "$executable" img bench -q -c 100 -d 2 -t none -n -f qcow2 aio.qcow2
+    grep -q io_submit calls && ok || bad "bench -n: no request went to Linux AIO"
+    strace -f -o calls "$executable" img convert -C -f raw -O raw source.raw copied.raw
+    grep -q copy_file_range calls && ok || bad "convert -C: the host was not asked to copy"
+fi
+
+# Copies by the host.
+for format in raw qcow2 vdi vhdx vmdk; do
+    try "convert -C to $format" apus img convert -C -f raw -O $format source.raw copied.img
+    try "convert -C to $format: the same" "$ten/qemu-img" compare -f raw -F $format source.raw copied.img
+    try "convert -C from $format" apus img convert -C -f $format -O raw copied.img copied.raw
+    cmp -s source.raw copied.raw && ok || bad "convert -C from $format: other bytes"
+done
+refuse "-C and -S" apus img convert -C -S 4k -f raw -O raw source.raw copied.raw
+refuse "-C and -c" apus img convert -C -c -f raw -O qcow2 source.raw copied.raw
+
+# What is locked, or not.
+apus io -f raw -c 'sleep 3000' source.raw & background=$!
+for _ in $(seq 50); do sleep 0.1; "$ten/qemu-io" -f raw source.raw -c quit > /dev/null 2>&1 || break; done
+try "locking=off" apus io --image-opts -c 'read 0 512' driver=raw,file.driver=file,file.locking=off,file.filename=source.raw
+kill $background 2> /dev/null; wait $background 2> /dev/null; background=
+
 # Exit codes.
 status() { local want=$1; shift; "$@" > out 2>&1; local got=$?; [ $got = "$want" ] && ok || bad "status $got, expected $want: $*"; }
 head -c 12345856 /dev/zero > zeros.raw

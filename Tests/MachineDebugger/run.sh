@@ -80,7 +80,7 @@ has "with both values" '^New value = 4[0-9]|^New value = [0-9]+'
 has "a watchpoint of reads" 'Hardware read watchpoint 3'
 has "QEMU's steps" 'ENABLE=1,NOIRQ=2,NOTIMER=4'
 has "physical memory" '0x80000000:'
-has "the monitor" 'CPU #1: pc='
+has "the monitor" 'CPU #1: thread_id='
 has "control registers" '^satp=[9a8]'
 if kill -0 $machine 2> /dev/null; then ok "the machine goes on without the debugger"; else bad "the machine goes on without the debugger"; fi
 gdb_run -ex 'info registers pc' -ex 'kill'

@@ -1,9 +1,10 @@
 """The monitor of a machine, by the client that QEMU's own tests use (qemu.qmp). Prints one line for each failure and
 'N passed, N failed' at the end.   monitor.py APUS FIRMWARE KERNEL INITRD FOLDER [REFERENCE]"""
-import asyncio, contextlib, json, os, re, signal, subprocess, sys, time
+import asyncio, contextlib, json, os, re, shutil, signal, subprocess, sys, time
 from qemu.qmp import QMPClient, ExecuteError
 
 apus, firmware, kernel, initrd, folder = sys.argv[1:6]
+efi = firmware.split("/usr/")[0] + "/usr/share/qemu-efi-riscv64"
 reference = sys.argv[6] if len(sys.argv) > 6 else None
 passed = failed = 0
 
@@ -330,6 +331,222 @@ async def test_options():
         check(f"refuse {words}", result.returncode != 0 and text in result.stderr and result.stderr.count("\n") == 1, result.stderr)
 
 
+async def test_objects():
+    drives = ["-drive", f"file={folder}/disk.img,format=raw,if=none,id=d,throttling.group=tg,throttling.iops-total=50", "-device", "virtio-blk-pci,drive=d,id=v,iothread=t0"]
+    objects = ["-object", "iothread,id=t0", "-object", "rng-random,id=r0", "-object", "memory-backend-memfd,id=mem,size=256M", "-object", "throttle-group,id=g0,x-bps-total=1000000",
+               "-M", "virt,memory-backend=mem", "-device", "virtio-rng-pci,rng=r0"]
+    async with Machine("-S", *objects, *drives, guest=False) as machine:
+        threads = await machine.do("query-iothreads")
+        check("iothread", threads[0]["id"] == "t0" and threads[0]["poll-max-ns"] == 32768 and os.path.exists(f"/proc/{machine.process.pid}/task/{threads[0]['thread-id']}"), threads)
+        memory = await machine.do("query-memdev")
+        check("memdev", memory[0]["id"] == "mem" and memory[0]["size"] == 256 << 20 and memory[0]["share"], memory)
+        check("the machine's memory", "mem" in await machine.human("info mtree"))
+        names = [entry["name"] for entry in await machine.do("qom-list", path="/objects")]
+        check("qom-list", {"t0", "r0", "mem", "g0"} <= set(names), names)
+        check("qom-get", await machine.do("qom-get", path="/objects/g0", property="x-bps-total") == 1000000)
+        await machine.do("qom-set", path="/objects/g0", property="limits", value={"bps-total": 5, "bps-total-max": 10})
+        limits = await machine.do("qom-get", path="/objects/g0", property="limits")
+        check("qom-set", limits["bps-total"] == 5 and limits["bps-total-max"] == 10 and limits["iops-size"] == 0, limits)
+        await machine.refuses("limits that contradict", "cannot be lower", "qom-set", path="/objects/g0", property="limits", value={"bps-total-max": 1})
+        await machine.do("qom-set", path="t0", property="poll-max-ns", value=0)
+        check("poll-max-ns", (await machine.do("query-iothreads"))[0]["poll-max-ns"] == 0)
+        for name in ["t0", "r0", "mem"]:
+            await machine.refuses(f"{name} is needed", "is in use", "object-del", id=name)
+        await machine.do("object-add", qom_type="throttle-group", id="g1", limits={"iops-total": 7})
+        check("an object's limits", (await machine.do("qom-get", path="/objects/g1", property="limits"))["iops-total"] == 7)
+        for name in ["g0", "g1"]:
+            await machine.do("object-del", id=name)
+        await machine.do("object-add", qom_type="iothread", id="t1")
+        check("info iothreads", "t1:" in await machine.human("info iothreads"))
+        await machine.do("object-del", id="t1")
+        await machine.refuses("no property of that name", "not found", "qom-set", path="/objects/t0", property="nothing", value=1)
+        await machine.refuses("a device's property", "after it was realized", "qom-set", path="/machine/peripheral/v", property="serial", value="x")
+    for words, text in [(["-object", "memory-backend-ram,id=m,size=64M", "-M", "virt,memory-backend=m", "-m", "128M"], "has 67108864 bytes"), (["-M", "virt,memory-backend=none"], "no memory 'none'"),
+                        (["-object", "throttle-group,id=g,x-iops-total=1,x-iops-read=1"], "at the same time"), (["-device", "virtio-rng-pci,rng=x"], "no object 'x'"),
+                        (["-device", "virtio-scsi-pci,iothread=x"], "no object 'x'"), (["-object", "memory-backend-file,id=m,size=1M"], "mem-path"), (["-object", "rng-egd,id=r"], "chardev"),
+                        (["-drive", f"file={folder}/disk.img,format=raw,if=none,id=d,throttling.iops-total-max=5"], "require")]:
+        result = subprocess.run([apus, "system", "-display", "none"] + words, capture_output=True, text=True, timeout=10)
+        check(f"refuse {words}", result.returncode != 0 and text in result.stderr and result.stderr.count("\n") == 1, result.stderr)
+
+
+async def test_sources():
+    """A guest reads from an entropy daemon, and from a throttled disk behind an IOThread; a FIFO is memory's file."""
+    asked = 0
+    async def daemon(reader, writer):
+        nonlocal asked
+        while request := await reader.read(2):
+            asked += 1
+            writer.write(b"ENTROPY-" * 32 if len(request) < 2 else (b"ENTROPY-" * 32)[:request[1]])
+    server = await asyncio.start_unix_server(daemon, f"{folder}/egd")
+    options = ["-chardev", f"socket,id=e,path={folder}/egd", "-object", "rng-egd,id=r,chardev=e", "-device", "virtio-rng-pci,rng=r", "-object", "iothread,id=t",
+               "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d,bps=1M", "-device", "virtio-blk-pci,drive=d,iothread=t", "-mem-path", folder, "-mem-prealloc",
+               "-fw_cfg", "name=opt/apus.test,string=FIRMWARE-FILE", "-boot", "order=c,strict=on,menu=on", "-d", "int", "-D", f"{folder}/int.log"]
+    async with Machine(*options) as machine:
+        console = await machine.console()
+        await console.until("GUEST-READY")
+        text = await console.run("$B dd if=/dev/hwrng bs=16 count=1 2>/dev/null")
+        check("an entropy daemon", "ENTROPY-" in text and asked > 0, text)
+        start = time.monotonic()
+        await console.run("$B dd if=/dev/vda of=/dev/null bs=64k 2>/dev/null")
+        check("a throttled disk", time.monotonic() - start > 1, time.monotonic() - start)
+        text = await console.run("$B insmod /mods/99-qemu_fw_cfg.ko; $B cat /sys/firmware/qemu_fw_cfg/by_name/opt/apus.test/raw; $B cat /sys/firmware/qemu_fw_cfg/by_name/bootorder/raw; $B ls /sys/firmware/qemu_fw_cfg/by_name/etc/acpi")
+        check("-fw_cfg", "FIRMWARE-FILE" in text, text)
+        check("the boot order", "/pci@ffffffffffffffff/scsi@2/disk@0,0" in text and "HALT" in text, text)
+        check("ACPI's tables are offered", "rsdp" in text and "tables" in text, text)
+        check("-d int", "desc=s_timer" in open(f"{folder}/int.log").read(1 << 20))
+        await machine.human("log none")
+        check("info mem", "rwxu" in await machine.human("info mem") or " rw" in await machine.human("info mem"))
+        check("memory of a file", any("apus-memory" in line for line in open(f"/proc/{machine.process.pid}/maps")))
+    server.close()
+
+
+async def test_commands():
+    async with Machine("-S", "-device", "virtio-keyboard-pci", "-device", "virtio-tablet-pci", "-nic", "user,model=virtio-net-pci,mac=52:54:00:11:22:33", "-chardev", "null,id=n", guest=False) as machine:
+        options = await machine.do("query-command-line-options")
+        check("command-line options", any(entry["option"] == "boot-opts" for entry in options), options)
+        one = await machine.do("query-command-line-options", option="fw_cfg")
+        check("one option", [parameter["name"] for parameter in one[0]["parameters"]] == ["name", "file", "string"], one)
+        filters = await machine.do("query-rx-filter")
+        check("query-rx-filter", filters[0]["main-mac"] == "52:54:00:11:22:33" and filters[0]["promiscuous"] is True, filters)
+        await machine.refuses("no such card", "invalid net client", "query-rx-filter", name="nothing")
+        await machine.do("input-send-event", events=[{"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": "a"}}}, {"type": "abs", "data": {"axis": "x", "value": 100}},
+                                                     {"type": "btn", "data": {"down": True, "button": "left"}}])
+        await machine.refuses("no such key", "does not accept", "input-send-event", events=[{"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": "nonsense"}}}])
+        await machine.refuses("no mouse", "not found", "input-send-event", events=[{"type": "rel", "data": {"axis": "x", "value": 1}}])
+        await machine.do("chardev-send-break", id="n")
+        await machine.refuses("no such chardev", "not found", "chardev-send-break", id="x")
+        for line, text in [("info mem", "No translation or protection"), ("info irq", ""), ("info tlb", "unknown command"), ("log help", "guest_errors"), ("log nonsense", "not supported"),
+                           ("log exec", "-d exec"), ("qom-list /objects", "type"), ("info memdev", "")]:
+            answer = await machine.human(line)
+            check(f"hmp {line}", text in answer, answer[:200])
+    for words, text in [(["-d", "nonsense"], "nonsense"), (["-boot", "order=z"], "Invalid boot device"), (["-boot", "order=a"], "no device of letter"), (["-fw_cfg", "name=opt/x"], "either file or string"),
+                        (["-k", "de"], "expected en-us"), (["-set", "device.x.y=1"], 'no device "x" defined'), (["-msg", "color=on"], "color"), (["-M", "nonsense"], "none, spike, virt"),
+                        (["-M", "spike", "-device", "virtio-rng-pci"], "no bus of kind 'pci'"), (["-M", "virt,acpi=maybe"], "acpi is 'maybe'"),
+                        (["-device", "virtio-rng-pci,id=x", "-set", "device.x.max-bytes=y"], "'y'")]:
+        result = subprocess.run([apus, "system", "-display", "none"] + words, capture_output=True, text=True, timeout=10)
+        check(f"refuse {words}", result.returncode != 0 and text in result.stderr and result.stderr.count("\n") == 1, result.stderr)
+    result = subprocess.run([apus, "system", "-name", "one", "-msg", "timestamp=on,guest-name=on", "-uuid", "x"], capture_output=True, text=True, timeout=10)
+    check("-msg", re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z one ", result.stderr), result.stderr)
+    async with Machine("-S", "-global", "virtio-pci.vectors=0", "-global", "virtio-blk-device.serial=GLOBAL", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d,id=v",
+                       guest=False) as machine:
+        check("-global of a base type", await machine.do("qom-get", path="/machine/peripheral/v", property="serial") == "GLOBAL")
+
+
+async def test_debugger():
+    """A debugger's stops and steps are the machine's; its monitor is ours."""
+    async with Machine("-bios", "none", "-gdb", f"unix:{folder}/gdb", guest=False) as machine:
+        reader, writer = await asyncio.open_unix_connection(f"{folder}/gdb")
+        async def packet(text):
+            writer.write(f"${text}#{sum(text.encode()) & 255:02x}".encode())
+            return await answer()
+        async def answer():
+            await asyncio.wait_for(reader.readuntil(b"$"), 10)
+            body = (await asyncio.wait_for(reader.readuntil(b"#"), 10))[:-1]
+            await reader.readexactly(2)
+            writer.write(b"+")
+            return body.decode()
+        await packet("qSupported")
+        await machine.event("STOP")
+        check("a debugger's arrival", (await machine.do("query-status"))["status"] == "paused")
+        check("a step", (await packet("vCont;s:1")).startswith("T05"))
+        await machine.event("RESUME")
+        await machine.event("STOP")
+        check("its state", (await machine.do("query-status"))["status"] == "debug")
+        text = "qRcmd," + b"info status".hex()
+        reply = await packet(text)
+        check("the debugger's monitor", "debug" in bytes.fromhex(reply[1:]).decode() if reply.startswith("O") else False, reply)
+        writer.close()
+        await machine.event("RESUME")
+        check("and on it runs", (await machine.do("query-status"))["running"])
+
+
+async def test_machines():
+    """spike and none."""
+    result = subprocess.run([apus, "system", "-M", "help"], capture_output=True, text=True, timeout=10)
+    check("-M help", all(name in result.stdout for name in ["none ", "spike ", "virt "]), result.stdout)
+    async with Machine("-M", "none", guest=False, memory="128M") as machine:
+        check("no processors", await machine.do("query-cpus-fast") == [])
+        check("none's memory", (await machine.do("query-memory-size-summary"))["base-memory"] == 128 << 20)
+        check("no registers", "No CPU" in await machine.human("info registers"))
+        await machine.do("stop")
+        await machine.do("system_reset")
+        await machine.do("cont")
+    source = f"{folder}/htif.S"
+    with open(source, "w") as file:
+        file.write("""
+    .globl _start, tohost, fromhost
+_start:
+    la t0, call
+    la t1, tohost
+    sd t0, (t1)
+    la t2, fromhost
+1:  ld t3, (t2)
+    beqz t3, 1b
+    sd x0, (t2)
+    li t0, 0x0101000000000021
+    sd t0, (t1)
+2:  ld t3, (t2)
+    beqz t3, 2b
+    sd x0, (t2)
+    li t0, 15
+    sd t0, (t1)
+3:  j 3b
+    .balign 64
+call: .dword 64, 1, text, COUNT, 0, 0, 0, 0
+text: .ascii "hello\n"
+    .balign 64
+    .type tohost, @object; .size tohost, 8
+tohost: .dword 0
+    .balign 64
+    .type fromhost, @object; .size fromhost, 8
+fromhost: .dword 0
+""")
+    # QEMU writes one byte at a time only.
+    for name, words, count in [("apus", [apus, "system"], 1), ("QEMU", [reference], 1), ("apus, more bytes", [apus, "system"], 6)]:
+        subprocess.run(["riscv64-linux-gnu-gcc", f"-DCOUNT={count}", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80000000", "-o", f"{folder}/htif", source], check=True)
+        result = subprocess.run(words + ["-M", "spike", "-m", "64M", "-nographic", "-monitor", "none", "-bios", f"{folder}/htif"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+        check(f"a program under HTIF: {name}", result.returncode == 7 and result.stdout == b"hello\n"[:count] + b"!", result)
+    process = subprocess.Popen([apus, "system", "-M", "spike", "-m", "256M", "-smp", "2", "-nographic", "-monitor", "none", "-bios", firmware, "-kernel", kernel, "-append", "earlycon=sbi console=hvc0"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = b""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and b"Run /init" not in text and b"No working init" not in text and b"Unable to mount root" not in text:
+        piece = await asyncio.to_thread(process.stdout.read1, 4096)
+        if not piece:
+            break
+        text += piece
+    process.kill()
+    check("OpenSBI on spike", b"Platform Console Device     : htif" in text and b"Platform HART Count         : 2" in text, text[:300])
+    check("Linux on spike", b"ucbbar,spike-bare,qemu" in text and b"Linux version" in text, text[-300:])
+
+
+async def test_acpi():
+    """EDK2 hands ACPI's tables to the kernel, which finds its devices by them."""
+    shutil.copy(f"{efi}/RISCV_VIRT_VARS.fd", f"{folder}/vars.fd")
+    words = [apus, "system", "-M", "virt", "-m", "512M", "-smp", "2", "-nographic", "-monitor", "none", "-bios", firmware, "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0",
+             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={efi}/RISCV_VIRT_CODE.fd", "-drive", f"if=pflash,unit=1,format=raw,file={folder}/vars.fd",
+             "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d", "-drive", f"file={folder}/disk2.img,format=raw,if=none,id=e", "-device", "virtio-blk-device,drive=e",
+             "-serial", f"unix:{folder}/acpi.tty,server=on,wait=off"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(100):
+            if os.path.exists(f"{folder}/acpi.tty"):
+                break
+            await asyncio.sleep(0.05)
+        console = await Console().open(f"{folder}/acpi.tty")
+        boot = await console.until("GUEST-READY", 100)
+        for text in ["efi: EFI v2", "ACPI: RSDP", "ACPI: XSDT", "ACPI: RHCT", "ACPI: MCFG", "ACPI: SPCR", "ACPI: PCI Root Bridge [PCI0]"]:
+            check(f"ACPI: {text}", text in boot, boot[-600:])
+        check("no complaints about the tables", not re.search("ACPI (BIOS )?(Error|Warning|Exception)|incorrect checksum", boot, re.I), boot[-600:])
+        text = await console.run("$B ls /sys/firmware/acpi/tables /proc/device-tree; $B cat /proc/interrupts; $B ls /sys/block; $B grep -c ^processor /proc/cpuinfo")
+        check("tables in the guest", all(name in text for name in ["DSDT", "FACP", "APIC", "RHCT", "MCFG", "SPCR"]), text)
+        check("two processors", re.search("^2\r?$", text, re.M), text)
+        check("disks on both buses", "vda" in text and "vdb" in text, text)
+    finally:
+        process.kill()
+        process.wait()
+
+
 async def test_schema():
     """Arguments of our commands are QEMU's."""
     if not reference:
@@ -367,7 +584,7 @@ async def test_schema():
 
 async def main():
     chosen = os.environ.get("ONLY")
-    for test in [test_states, test_human, test_options, test_schema, test_policy, test_guest]:
+    for test in [test_states, test_human, test_options, test_objects, test_commands, test_debugger, test_machines, test_schema, test_policy, test_acpi, test_sources, test_guest]:
         if chosen and chosen not in test.__name__:
             continue
         try:

@@ -13,7 +13,7 @@ if [ ! -e "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import qemu.qmp' 2> /
 fi
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "$here/make-initrd.sh" "$work/initrd" || exit 1
-truncate -s 4M "$work/disk.img"
+truncate -s 4M "$work/disk.img" "$work/disk2.img"
 reference=$("$SCRIPTS/fetch-qemu-system.sh") || exit 1
-TMPDIR=$work timeout 300 "$venv/bin/python" "$here/monitor.py" "$executable" \
+TMPDIR=$work timeout 600 "$venv/bin/python" "$here/monitor.py" "$executable" \
     "$data/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin" "$data/kernel/riscv64/vmlinuz" "$work/initrd" "$work" $reference 2> >(grep -v -e '^$' >&2)

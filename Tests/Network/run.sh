@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh   The network of machines with Debian's kernel: user-mode networking (DHCP, transfers both ways with checksums,
-# forwarding), virtio-net over PCI and memory-mapped registers, sockets between two guests and between Apus and QEMU 10, packet
+# forwarding), virtio-net over PCI and memory-mapped registers, e1000e, sockets between two guests and between Apus and QEMU 10, packet
 # dumps, console ports, what is refused. Ends with 'N passed, N failed'.
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -86,7 +86,29 @@ guest three apus static,mac,restricted -net nic,model=virtio,macaddr=52:54:00:01
 has "-net nic -net user" three '^MAC 52:54:00:01:02:03'
 has "restrict" three '^RESTRICTED yes'
 
-# 4. Two guests, over each kind of socket; QEMU is the other side of the first two.
+# 4. A real card: DHCP, 112 MB to the guest and 16 from it, IPv6, and its cable pulled and plugged in by a monitor.
+guest card apus mac,driver,dhcp,ip6,down,down,down,down,down,down,down,up,link -netdev user,id=n -device e1000e,netdev=n,id=card,mac=52:54:00:0e:10:00 \
+    -monitor "unix:$work/monitor,server=on,wait=off" & card=$!; processes+=($card)
+for _ in $(seq 700); do grep -qa "^CARRIER 1" card && break; kill -0 $card 2> /dev/null || break; sleep 0.1; done
+python3 - "$work/monitor" << 'END'
+import socket, sys, time
+stream = socket.socket(socket.AF_UNIX)
+stream.connect(sys.argv[1])
+for line in [b"set_link card off\n", b"set_link card on\n"]:
+    stream.sendall(line)
+    time.sleep(2.5)
+END
+wait $card
+has "e1000e: address" card '^MAC 52:54:00:0e:10:00'
+has "e1000e: driver" card '^DRIVER e1000e'
+has "e1000e: DHCP" card '^DHCP 10.0.2.15 255.255.255.0 10.0.2.2'
+has "e1000e: IPv6" card '^IP6 [1-9]'
+if [ "$(grep -ca "^DOWN $sum" card)" = 7 ]; then ok; else bad "e1000e: to the guest: $(grep -a ^DOWN card | head -3)"; fi
+has "e1000e: from the guest" card "^UP $sum"
+if [ "$(grep -a ^CARRIER card | tr -d '\r' | uniq | tr '\n' ' ')" = "CARRIER 1 CARRIER 0 CARRIER 1 " ]; then ok; else bad "e1000e: link: $(grep -a ^CARRIER card | tr '\r\n' '  ')"; fi
+has "e1000e: the machine's end" card '^END '
+
+# 5. Two guests, over each kind of socket; QEMU is the other side of the first two.
 pair() {    # pair WHAT FIRST-EMULATOR BACKEND SECOND-EMULATOR BACKEND
     local first one=virtio-net-pci two=virtio-net-pci
     # QEMU's boot ROM is not needed, nor fetched.
@@ -105,7 +127,7 @@ pair "socket listen and connect" apus "socket,listen=127.0.0.1:$one" apus "socke
 pair "dgram with QEMU" qemu "dgram,local.type=inet,local.host=127.0.0.1,local.port=$one,remote.type=inet,remote.host=127.0.0.1,remote.port=$two" \
     apus "dgram,local.type=inet,local.host=127.0.0.1,local.port=$two,remote.type=inet,remote.host=127.0.0.1,remote.port=$one"
 
-# 5. What is refused, by name.
+# 6. What is refused, by name.
 refuse "there is no network back end 'x', or it is in use" -device virtio-net-pci,netdev=x
 refuse "or it is in use" -netdev user,id=n -device virtio-net-pci,netdev=n -device virtio-net-pci,netdev=n
 refuse "'vhost' is not supported" -netdev tap,id=t,vhost=on

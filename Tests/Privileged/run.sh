@@ -10,7 +10,7 @@ bare=${APUS_BARE:-$REPO/.build/release/apus-bare}
 [ -n "${APUS_BARE:-}" ] || (cd "$REPO" && swift build -c release --product apus-bare 2>&1 | grep error:)
 qemu=${APUS_QEMU_SYSTEM:-$("$SCRIPTS/fetch-qemu-system.sh")} || exit 1
 bless=; [ "${1:-}" = --bless ] && { bless=1; shift; }
-names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp smepmp smstateen interrupts)
+names=("$@"); [ $# -gt 0 ] || names=(traps paging pmp smepmp smstateen interrupts aia aplic imsic)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 for name in "${names[@]}"; do
@@ -19,9 +19,11 @@ for name in "${names[@]}"; do
         "$here/start.S" "$here/harness.c" "$here/$name.c" -o "$work/$name.elf" &&
         riscv64-linux-gnu-objcopy -O binary "$work/$name.elf" "$work/$name.bin" || { failed=$((failed + 1)); continue; }
     cpu=$(sed -nE 's|^/\* cpu: (.*) \*/$|\1|p' "$here/$name.c")
-    timeout 60 "$qemu" -M virt -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
+    aia=$(sed -nE 's|^/\* aia: (.*) \*/$|\1|p' "$here/$name.c")
+    own=$aia; case $aia in '') own=none ;; aplic-imsic*) own=${aia#*aia-guests=} ;; esac
+    timeout 60 "$qemu" -M virt${aia:+,aia=$aia} -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
     for engine in interpreter x64; do
-        timeout 120 "$bare" --cpu "${cpu:-rv64}" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
+        timeout 120 "$bare" --cpu "${cpu:-rv64}" --aia "$own" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
         status=$?
         diff "$work/qemu" "$work/apus" > "$work/differences"
         [ -z "$bless" ] || cp "$work/differences" "$here/$name.differences"

@@ -403,6 +403,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
         lowering.pointee.run(translator.arena.pointee, assembler)
         guard !lowering.pointee.failed, !lowering.pointee.a.overflowed, !lowering.pointee.a.outOfRange else { return nil }
         let end = lowering.pointee.a.cursor - base
+        // Once a mebibyte.
+        if end >> 20 != cursor >> 20 { mapping.settle(end) }
         let number = table.pointee.blocks.count
         let firstBoundary = table.pointee.boundaries.count
         for index in 0 ..< lowering.pointee.boundaries.count {

@@ -159,8 +159,8 @@ public final class BlockGraph: Sendable {
     }
 
     /// Opens the image in `file`, which stays the caller's if that fails.
-    public func open(on file: Node, format: String?, _ access: Access) throws(BlockError) -> Node {
-        try openImage(on: file, format: format, access, options: [], trail: [])
+    public func open(on file: Node, format: String?, _ access: Access, options: [JSONValue.Member] = []) throws(BlockError) -> Node {
+        try openImage(on: file, format: format, access, options: options, trail: [])
     }
 
     /// Opens an image and those below it, each by itself, down to `base` (nil: the next one), which is opened for

@@ -49,6 +49,11 @@ public struct Catalogue: Sendable {
         self.fallback = fallback
     }
 
+    /// The same with further kinds of objects.
+    public func with(_ more: [any GraphObjectKind.Type]) -> Catalogue {
+        Catalogue(formats: formats, protocols: protocols, filters: filters, objects: objects + more, fallback: fallback)
+    }
+
     public func format(_ name: String) -> (any ImageFormat.Type)? { formats.first { $0.name == name } }
     public func protocolDriver(_ name: String) -> (any StorageDriver.Type)? { protocols.first { $0.name == name } }
     public func filter(_ name: String) -> (any FilterDriver.Type)? { filters.first { $0.name == name } }

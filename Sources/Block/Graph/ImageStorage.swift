@@ -247,6 +247,19 @@ public final class ImageStorage: VectoredStorage, ResizableStorage {
         withExtendedLifetime(secret) {}
     }
 
+    /// Whether writes to the first sector are looked at.
+    var isStartGuarded: Bool { admitsStart != nil }
+
+    /// Runs `body` with the allocation units of a range to itself.
+    func placing<Result>(_ offset: UInt64, _ count: UInt64, _ body: (any WritableImage) throws(BlockError) -> Result) throws(BlockError) -> Result {
+        let image = try writer()
+        let (first, last) = units(offset, count)
+        return try locked(first, last, exclusive: true) { () throws(BlockError) in
+            expanded.forget()
+            return try body(image)
+        }
+    }
+
     // MARK: Copy-on-write
 
     /// Above this, the old contents around a request are copied in pieces instead of in one write with it.

@@ -117,6 +117,16 @@ public final class Node: Sendable {
         withExtendedLifetime(bounce) {}
     }
 
+    /// Runs `body`, which writes to this node's storage past `write`.
+    func observingWrite(_ offset: UInt64, _ count: UInt64, _ body: () throws(BlockError) -> Void) throws(BlockError) {
+        if count == 0 { return }
+        try named { () throws(BlockError) in
+            _ = try self.writing(offset, count)
+            try observed(offset, count, body)
+            if access.cache.writeThrough { try flush() }
+        }
+    }
+
     /// Makes a range read as zeros. - Parameter unmap: its space may be given back.
     public func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool = true) throws(BlockError) {
         if count == 0 { return }

@@ -106,8 +106,9 @@ extension BlockGraph {
             if let driverName, let filter = catalogue.filter(driverName) {
                 var values = OptionValues(filter.options)
                 for member in OptionTree.flattened(members) { try values.set(member.name, try OptionTree.text(member.value)) }
-                return Node(name: nodeName ?? automaticName(), driver: filter.name, filename: below.filename,
-                            storage: try filter.open(below, values, access), access: access, children: [Child("file", below)])
+                let storage: any Storage
+                if let filter = filter as? any ObjectUsingFilter.Type { storage = try filter.open(below, values, access, self) } else { storage = try filter.open(below, values, access) }
+                return Node(name: nodeName ?? automaticName(), driver: filter.name, filename: below.filename, storage: storage, access: access, children: [Child("file", below)])
             }
             let backing = take("backing")
             let identity = FileIdentity(below.filename).map { [$0] } ?? []

@@ -18,6 +18,8 @@ public final class Secrets: Sendable {
         return bytes
     }
 
+    /// Of all secrets, in order.
+    public var names: [String] { known.withLock { $0.keys.sorted() } }
     func has(_ id: String) -> Bool { known.withLock { $0[id] != nil } }
     /// False if there is none.
     func remove(_ id: String) -> Bool { known.withLock { $0.removeValue(forKey: id) != nil } }

@@ -19,6 +19,8 @@ public struct Conversion: Sendable {
     public var sparseSize: UInt64 = 4096
     public var threads = 8
     public var anyOrder = false
+    /// The host copies from file to file where it can; data is not searched for zeros then.
+    public var offloads = false
     /// Reads that fail become zeros.
     public var salvages = false
     public var limit = RateLimit(0)
@@ -183,8 +185,18 @@ private final class Copying: Sendable {
             if failure == nil { try work.target.writeZeroes(piece.start, piece.length, unmap: true) }
             return report(piece.length)
         }
-        let buffer = whole.slice(0, piece.length)
         work.limit.pass(piece.length)
+        var piece = piece
+        if work.offloads {
+            takeTurn()
+            if failure != nil { return }
+            let copied = try offload(piece)
+            piece.start += copied
+            piece.length -= copied
+            report(copied)
+            if piece.length == 0 { return }
+        }
+        let buffer = whole.slice(0, piece.length)
         try read(piece.start, buffer)
         if let compressor {
             whole.slice(buffer.count, Int.max).fill()
@@ -215,6 +227,20 @@ private final class Copying: Sendable {
             else if !work.targetIsZero { try work.target.writeZeroes(position, UInt64(part.count), unmap: true) }
         }
         report(piece.length)
+    }
+
+    /// Lets the host copy; returns how many bytes from the piece's start are done.
+    private func offload(_ piece: Piece) throws(BlockError) -> UInt64 {
+        var done: UInt64 = 0
+        while done < piece.length {
+            let position = piece.start + done
+            guard let part = part(at: position),
+                  let place = try part.node.hostPlace(position - part.start, min(piece.length - done, part.end - position)) else { break }
+            let copied = try work.target.copy(from: place.file, at: place.offset, to: position, place.length)
+            if copied == 0 { break }
+            done += copied
+        }
+        return done
     }
 
     private func read(_ start: UInt64, _ buffer: BlockBuffer) throws(BlockError) {

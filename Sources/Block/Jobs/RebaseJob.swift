@@ -59,7 +59,8 @@ public struct RebaseJob: Sendable {
             var end = start + 4096
             while end < old.count, !old.slice(end, 4096).equals(new.slice(end, 4096)) { end += 4096 }
             let run = old.slice(start, end - start)
-            if run.isZero { try node.writeZeroes(position + UInt64(start), UInt64(run.count)) } else { try node.write(position + UInt64(start), run) }
+            // Without a backing file, formats leave out zeros that they need once there is one.
+            if run.isZero, self.old != nil { try node.writeZeroes(position + UInt64(start), UInt64(run.count)) } else { try node.write(position + UInt64(start), run) }
             start = end
         }
     }

@@ -69,6 +69,8 @@ public struct Access: Sendable {
     /// Metadata only (`info`): no lock but that of a reader, no backing file, encrypted images without their key.
     public var metadataOnly: Bool
 
+    /// How the host does the requests to files.
+    public var interface = HostInterface.threads
     /// Of this node; its file has no part in it.
     public var zeroDetection = ZeroDetection.off
 

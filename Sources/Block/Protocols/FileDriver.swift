@@ -9,13 +9,11 @@ public enum FileDriver: CreatableStorage {
     public static let options = [
         OptionDeclaration("filename", .text, "File name of the image"),
         OptionDeclaration("locking", .choice(["on", "off", "auto"]), default: "auto", "Whether other processes are kept out"),
-        OptionDeclaration("aio", .choice(["threads", "native", "io_uring"]), default: "threads", "Taken for QEMU's sake; requests are threads"),
+        OptionDeclaration("aio", .choice(["threads", "native", "io_uring"]), default: "threads", "How the host does requests"),
     ]
     public static let createOptions = [
         OptionDeclaration("size", .size, "Virtual disk size"),
         OptionDeclaration("preallocation", .choice(["off", "falloc", "full"]), "Preallocation mode (allowed values: off, falloc, full)"),
-        OptionDeclaration("nocow", .flag, "Turn off copy-on-write (valid only on btrfs)"),
-        OptionDeclaration("extent_size_hint", .size, "Extent size hint for the image file, 0 to disable"),
     ]
 
     public static func parse(_ text: String, into options: inout OptionValues) throws(BlockError) {
@@ -29,7 +27,9 @@ public enum FileDriver: CreatableStorage {
 
     public static func open(_ options: OptionValues, _ access: Access) throws(BlockError) -> any Storage {
         guard let path = options.text("filename"), !path.isEmpty else { throw .invalid("The 'file' block driver requires a file name") }
-        return try FileStorage(path: path, access)
+        var access = access
+        if options.has("aio"), let interface = options.text("aio").flatMap({ HostInterface(rawValue: $0) }) { access.interface = interface }
+        return try FileStorage(path: path, access, locking: options.text("locking") != "off")
     }
 
     public static func create(_ filename: String, size: UInt64, _ options: OptionValues) throws(BlockError) {

@@ -1,5 +1,5 @@
-// Files and block devices of the host: pread and pwrite, O_DIRECT, holes, discards, preallocation (man pages 2).
-// Left out: io_uring. Every request is a thread of its own already, and the page cache answers most of them.
+// Files and block devices of the host: reading and writing, O_DIRECT, holes, discards, preallocation, copies from file to
+// file (man pages 2).
 
 import CHost
 import Glibc
@@ -25,6 +25,8 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
     private let isDirect: Bool
     private let ignoresFlush: Bool
     private let path: String
+    private let requests: HostRequests
+    private let takesLocks: Bool
     private let locks: FileLocks
     /// Held by a write that has to read the rest of an aligned unit first (O_DIRECT).
     /// The file is at least this long. Held while it becomes longer.
@@ -35,8 +37,11 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
     private let canZero = Locked(true)
     private static let alignment = 4096
 
-    /// Opens `path`. - Throws: what `open` says.
-    public init(path: String, _ access: Access) throws(BlockError) {
+    /// Opens `path`. - Parameter locking: other processes are kept out. - Throws: what `open` says.
+    public init(path: String, _ access: Access, locking: Bool = true) throws(BlockError) {
+        if access.interface == .native, !access.cache.direct {
+            throw .invalid("aio=native was specified, but it requires cache.direct=on, which was not specified.")
+        }
         let flags = (access.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | (access.cache.direct ? HostFileNumbers.direct : 0)
         let opened = Glibc.open(path, flags)
         guard opened >= 0 else { throw .host(errno, "Could not open '\(path)'") }
@@ -49,6 +54,8 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
         }
         descriptor = opened
         self.path = path
+        requests = HostRequests(opened, access.interface)
+        takesLocks = locking
         isDevice = kind != S_IFREG
         isDirect = access.cache.direct
         ignoresFlush = access.cache.ignoresFlush
@@ -108,7 +115,7 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
     public func read(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) -> Bool {
         guard offset <= UInt64(Int64.max), buffers.count <= Self.maximumPieces, buffers.allSatisfy({ isAligned(offset, $0) }) else { return false }
         let vectors = buffers.map { iovec(iov_base: $0.base, iov_len: $0.count) }
-        let result = preadv(descriptor, vectors, Int32(vectors.count), Int(offset))
+        let result = requests.transfer(writes: false, vectors, vectors.count, Int(offset))
         // Less than asked for (the end, a signal): piece by piece.
         if result == buffers.reduce(0, { $0 + $1.count }) { return true }
         var at = offset
@@ -124,7 +131,7 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
         guard offset <= UInt64(Int64.max) - UInt64(count), buffers.count <= Self.maximumPieces, buffers.allSatisfy({ isAligned(offset, $0) }) else { return false }
         guard isDevice || offset + UInt64(count) <= growing.withLock({ $0 }) else { return false }
         let vectors = buffers.map { iovec(iov_base: $0.base, iov_len: $0.count) }
-        let result = pwritev(descriptor, vectors, Int32(vectors.count), Int(offset))
+        let result = requests.transfer(writes: true, vectors, vectors.count, Int(offset))
         if result == count { return true }
         var at = offset
         for buffer in buffers {
@@ -138,7 +145,7 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
         guard offset <= UInt64(Int64.max) else { return buffer.fill() }
         var done = 0
         while done < buffer.count {
-            let result = pread(descriptor, buffer.base + done, buffer.count - done, Int(offset) &+ done)
+            let result = requests.transfer(writes: false, buffer.slice(done, Int.max), Int(offset) &+ done)
             if result < 0 {
                 if errno == EINTR { continue }
                 throw failure("reading \(buffer.count) bytes", offset)
@@ -198,13 +205,44 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
     private func writeOut(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         var done = 0
         while done < buffer.count {
-            let result = pwrite(descriptor, buffer.base + done, buffer.count - done, Int(truncatingIfNeeded: offset) &+ done)
+            let result = requests.transfer(writes: true, buffer.slice(done, Int.max), Int(truncatingIfNeeded: offset) &+ done)
             if result < 0 {
                 if errno == EINTR { continue }
                 throw failure("writing \(buffer.count) bytes", offset)
             }
             done += result
         }
+    }
+
+    // MARK: Copying from file to file
+
+    /// Copies bytes from another file by the host (copy_file_range(2)), which shares their space where the file system can.
+    /// - Returns: how many were copied; fewer than `count` where the host does no more.
+    func copy(from source: FileStorage, at start: UInt64, to offset: UInt64, _ count: UInt64) throws(BlockError) -> UInt64 {
+        let (end, overflow) = offset.addingReportingOverflow(count)
+        guard !overflow, end <= UInt64(Int64.max), start <= UInt64(Int64.max), !isDevice, !source.isDevice else { return 0 }
+        if end <= growing.withLock({ $0 }) { return copyOut(source, start, offset, count) }
+        return try growing.withLock { (known: inout UInt64) throws(BlockError) in
+            let done = copyOut(source, start, offset, count)
+            known = max(known, try length())
+            return done
+        }
+    }
+
+    private func copyOut(_ source: FileStorage, _ start: UInt64, _ offset: UInt64, _ count: UInt64) -> UInt64 {
+        var done: UInt64 = 0
+        while done < count {
+            var from = Int64(start + done), to = Int64(offset + done)
+            let result = withUnsafeMutablePointer(to: &from) { from in
+                withUnsafeMutablePointer(to: &to) { to in
+                    apus_syscall(Int(SYS_copy_file_range), Int(source.descriptor), Int(bitPattern: from), Int(descriptor), Int(bitPattern: to), Int(clamping: count - done), 0)
+                }
+            }
+            if result == -Int(EINTR) { continue }
+            if result <= 0 { break }
+            done += UInt64(result)
+        }
+        return done
     }
 
     // MARK: Holes
@@ -291,7 +329,7 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
 
     public func flush() throws(BlockError) {
         if ignoresFlush { return }
-        guard fdatasync(descriptor) == 0 else { throw failure("flushing", 0) }
+        guard requests.flush() == 0 else { throw failure("flushing", 0) }
     }
 
     public func setLength(_ length: UInt64, _ preallocation: Preallocation) throws(BlockError) {
@@ -329,10 +367,11 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
     }
 
     public func lock(using: Permissions, sharing: Permissions) throws(BlockError) {
-        if !isDevice { try locks.set(using: using, sharing: sharing) }
+        if !isDevice, takesLocks { try locks.set(using: using, sharing: sharing) }
     }
 
     public func close() throws(BlockError) {
+        requests.close()
         guard Glibc.close(descriptor) == 0 else { throw failure("closing", 0) }
     }
 }

@@ -147,6 +147,19 @@ int apus_events_wait(int events, struct apus_event *out, int64_t nanoseconds);
 /// A counter that wakes (eventfd(2)), not blocking; negated errno.
 int apus_wake_open(void);
 
+// MARK: Requests to files by the kernel's asynchronous interfaces (HostIO.c)
+
+struct iovec;
+struct apus_io_channel;
+enum { APUS_IO_NATIVE = 1, APUS_IO_URING = 2 };
+/// A channel for one request at a time; NULL if the kernel refuses.
+struct apus_io_channel *apus_io_open(int kind);
+void apus_io_close(struct apus_io_channel *channel);
+/// As preadv(2) and pwritev(2): bytes, or negated errno. Returns when the request is over.
+long apus_io_transfer(struct apus_io_channel *channel, int descriptor, int writes, const struct iovec *pieces, int count, int64_t offset);
+/// As fdatasync(2): 0 or negated errno.
+long apus_io_flush(struct apus_io_channel *channel, int descriptor);
+
 // MARK: Before main (Start.c)
 
 /// Takes back what was put into the environment for the Swift runtime's start. Called first of all in main.

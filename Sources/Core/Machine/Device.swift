@@ -9,7 +9,7 @@ public struct DeviceModel: Sendable {
     public var summary: String
     /// What it is plugged into: `sysbus`, `pci`, `virtio-bus`, `usb-bus`, `scsi-bus`, `ide` …
     public var bus: String
-    /// As `-device help` groups it: storage, network, input, display, sound, misc, cpu, bridge.
+    /// As `-device help` groups it: storage, network, input, display, sound, misc, cpu, bridge, USB.
     public var category: String
     public var properties: [Property]
 

@@ -5,6 +5,8 @@ public enum MachineRequest: Sendable, Equatable {
     /// The guest powers off; with the exit status that it asks the emulator for.
     case powerOff(status: Int32?)
     case reset
+    /// The guest's kernel says that it shuts down (pvpanic).
+    case guestShutDown
     /// The guest's kernel has panicked (pvpanic); whether it has loaded a crash kernel instead.
     case panicked(crashLoaded: Bool)
     /// A watchdog has expired.

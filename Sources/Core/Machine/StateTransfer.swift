@@ -11,6 +11,8 @@ public enum StateError: Error, Equatable, CustomStringConvertible {
     case damaged(Int)
     /// A value that the device cannot have.
     case badValue(String)
+    /// The device cannot be saved now, for this reason.
+    case inUse(String)
 
     public var description: String {
         switch self {
@@ -18,6 +20,7 @@ public enum StateError: Error, Equatable, CustomStringConvertible {
         case .badSize(let name, let expected, let found): "saved state: field '\(name)' has \(found) bytes, expected \(expected)"
         case .damaged(let offset): "saved state: damaged at byte \(offset)"
         case .badValue(let name): "saved state: field '\(name)' has a value that cannot be"
+        case .inUse(let reason): "cannot be saved: \(reason)"
         }
     }
 }

@@ -16,6 +16,14 @@ public struct GuestPiece: @unchecked Sendable {
     public let count: Int
     public var host: UnsafeMutableRawPointer { block.host + Int(offset) }
 
+    init(block: RAMBlock, offset: UInt64, count: Int) { (self.block, self.offset, self.count) = (block, offset, count) }
+
+    /// Bytes of a block that a device has of its own; nil: they are not all inside.
+    public init?(inside block: RAMBlock, offset: UInt64, count: Int) {
+        guard offset <= block.size, count >= 0, UInt64(count) <= block.size - offset else { return nil }
+        self.init(block: block, offset: offset, count: count)
+    }
+
     /// To be called before and after the piece is written: marks pages dirty and has translated code forgotten.
     public func willWrite() { block.willWrite(offset, UInt64(count)) }
 
@@ -145,6 +153,18 @@ public final class GuestMemory: AddressSpaceObserver, @unchecked Sendable {
     public func sendMessage(_ address: UInt64, _ data: UInt32) {
         guard isEnabled, let range = space.find(address) else { return }
         if case .device(let target, _) = range.target, (target as? DeviceSlot)?.sendsMessages ?? true, !(target is any MessageReceiver) { return }
+        _ = space.write(address, UInt64(data), width: 4)
+    }
+
+    /// Sends the message of an interrupt controller: a store that memory or a `MessageReceiver` takes, and no device, as devices
+    /// raise their wires into the controller under their own locks.
+    public func forwardMessage(_ address: UInt64, _ data: UInt32) {
+        guard isEnabled, let range = space.find(address) else { return }
+        switch range.target {
+        case .memory: break
+        case .device(let target, _): if !(target is any MessageReceiver) { return }
+        case .romDevice: return
+        }
         _ = space.write(address, UInt64(data), width: 4)
     }
 }

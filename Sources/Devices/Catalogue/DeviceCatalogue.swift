@@ -18,10 +18,19 @@ public struct DeviceContext {
     public var processors: Int
     /// The device goes behind a PCI Express port.
     public var isBehindPort = false
-    /// The device's identifier.
+    /// The device's identifier, and whether a person gave it.
     public var id = ""
+    public var hasIdentifier = false
     public var displays = DisplaySet()
+    /// A shared folder by its identifier.
+    public var folder: (String) -> SharedFolder? = { _ in nil }
+    /// Called with what is to be removed from the host's file system when the process ends.
+    public var leaves: @Sendable (_ path: String) -> Void = { _ in }
     public var firmware: FirmwareConfiguration?
+    /// Where devices ask for what concerns the whole machine.
+    public var requests = MachineRequests { _ in }
+    /// An object of `-object`.
+    public var object: (String) -> (any GraphObject)? = { _ in nil }
 
     public init(host: DeviceHost, memorySize: UInt64, processors: Int, node: @escaping (String) -> Node?, network: @escaping (String) -> [any NetworkPort],
                 characters: @escaping (String) -> (any CharacterStream)?, nextMAC: @escaping () -> [UInt8]) {
@@ -40,7 +49,7 @@ public struct CataloguedDevice: Sendable {
     public typealias MakeVirtio = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any VirtioFunction
     public typealias MakePCI = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> any PCIFunction
 
-    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> Void
+    public typealias AttachChild = @Sendable (Properties, DeviceContext, any ChildBus) throws(ConfigurationError) -> AttachedChild
     public typealias MakeSystem = @Sendable (Properties, DeviceContext) throws(ConfigurationError) -> DeviceSlot
 
     /// What it becomes.
@@ -58,13 +67,47 @@ public struct CataloguedDevice: Sendable {
     }
     public let model: DeviceModel
     public let maker: Maker
+
+    /// The types that it is of, by QEMU's names, its own first.
+    public var types: [String] {
+        var types = [model.name]
+        let isVirtio = model.name.hasPrefix("virtio-")
+        switch model.bus {
+        case "pci" where isVirtio:
+            let kind = ["-pci-non-transitional", "-pci-transitional", "-pci"].first { model.name.hasSuffix($0) }.map { String(model.name.dropLast($0.count)) }
+            if let kind { types += ["\(kind)-pci-base", "\(kind)-device"] }
+            types += ["virtio-pci", "virtio-device", "pci-device"]
+        case "pci": types.append("pci-device")
+        case "virtio-bus": types.append("virtio-device")
+        case "SCSI": types += ["scsi-disk-base", "scsi-device"]
+        case "usb-bus": types.append("usb-device")
+        case "IDE": types.append("ide-device")
+        default: break
+        }
+        return types + ["device"]
+    }
+
+    /// What firmware can boot from has a place in its order.
+    var withBootIndex: CataloguedDevice {
+        guard model.properties.contains(where: { $0.name == "drive" || $0.name == "netdev" }) else { return self }
+        var model = model
+        model.properties.append(Property("bootindex", .integer, "place in the order in which firmware tries devices"))
+        return CataloguedDevice(model: model, maker: maker)
+    }
 }
 
 public enum DeviceCatalogue {
     /// All devices, by name.
-    public static let all: [CataloguedDevice] = ((virtio + displayVirtio).flatMap(\.devices) + others + disks + displayDevices).sorted { $0.model.name < $1.model.name }
+    public static let all: [CataloguedDevice] = ((virtio + displayVirtio + sharing).flatMap(\.devices) + others + disks + displayDevices + usbDevices).map(\.withBootIndex)
+        .sorted { $0.model.name < $1.model.name }
 
-    public static func find(_ name: String) -> CataloguedDevice? { all.first { $0.model.name == name } }
+    public static func find(_ name: String) -> CataloguedDevice? {
+        let name = aliases[name] ?? name
+        return all.first { $0.model.name == name }
+    }
+
+    /// Other names that QEMU knows devices by.
+    private static let aliases = ["ahci": "ich9-ahci"]
 
     /// Names of network cards for machines with a PCI bus or slots for virtio devices.
     public static let cards = all.filter { $0.model.category == "network" }.map(\.model.name)
@@ -77,6 +120,18 @@ public enum DeviceCatalogue {
 
     private static let others: [CataloguedDevice] = [
         CataloguedDevice(model: onBus(RootPort.model), maker: .pci { (properties, _) in RootPort(properties) }),
+        CataloguedDevice(model: onBus(GuestPanic.model), maker: .pci { (properties, context) throws(ConfigurationError) in try GuestPanic(properties, requests: context.requests) }),
+        CataloguedDevice(model: onBus(EducationalDevice.model), maker: .pci { (properties, _) in EducationalDevice(properties) }),
+        CataloguedDevice(model: onBus(E1000E.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            let ports = try ports(properties, context)
+            guard let port = ports.first else { throw ConfigurationError("\(properties.owner): property 'netdev' is required") }
+            return E1000E(network: port, mac: properties.mac("mac") ?? context.nextMAC())
+        }),
+        CataloguedDevice(model: onBus(PCISerial.model), maker: .pci { (properties, context) throws(ConfigurationError) in
+            let name = properties.text("chardev"), stream = name.flatMap { context.characters($0) }
+            guard name == nil || stream != nil else { throw ConfigurationError("\(properties.owner): property 'chardev': there is no character device '\(name ?? "")', or it is in use") }
+            return try PCISerial(properties, stream: stream)
+        }),
         CataloguedDevice(model: DeviceModel(name: "virtconsole", summary: "console port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: true)),
         CataloguedDevice(model: DeviceModel(name: "virtserialport", summary: "serial port", bus: "virtio-serial-bus", category: "misc", properties: VirtioConsole.portProperties), maker: .consolePort(isConsole: false)),
     ]
@@ -122,13 +177,15 @@ public enum DeviceCatalogue {
 
     private static let virtio: [Virtio] = [
         Virtio(name: "virtio-blk", summary: "virtio disk", category: "storage", classCode: 0x010000, properties: VirtioBlock.properties) { (properties, context) throws(ConfigurationError) in
-            try VirtioBlock(properties, node: try node(properties, context), processors: context.processors)
+            try VirtioBlock(properties, node: try node(properties, context), processors: context.processors, thread: try thread(properties, context))
         },
         Virtio(name: "virtio-net", summary: "virtio network card", category: "network", classCode: 0x020000, properties: VirtioNetwork.properties) { (properties, context) throws(ConfigurationError) in
             try VirtioNetwork(properties, ports: try ports(properties, context), mac: properties.mac("mac") ?? context.nextMAC())
         },
-        Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, _) throws(ConfigurationError) in
-            try VirtioEntropy(properties)
+        Virtio(name: "virtio-rng", summary: "virtio random numbers", category: "misc", classCode: 0x00ff00, properties: VirtioEntropy.properties) { (properties, context) throws(ConfigurationError) in
+            let object = try object("rng", of: RandomObject.self, properties, context)
+            if let source = object?.source as? any ConnectedSource { try source.connect(context.characters) }
+            return try VirtioEntropy(properties, object: object)
         },
         Virtio(name: "virtio-balloon", summary: "virtio memory balloon", category: "misc", classCode: 0x00ff00, vectors: { _ in 2 }, properties: VirtioBalloon.properties) { (properties, context) throws(ConfigurationError) in
             try VirtioBalloon(properties, memorySize: context.memorySize)
@@ -137,7 +194,7 @@ public enum DeviceCatalogue {
             try VirtioConsole(properties)
         },
         Virtio(name: "virtio-scsi", summary: "virtio SCSI host adapter", category: "storage", classCode: 0x010000, properties: VirtioSCSI.properties) { (properties, context) throws(ConfigurationError) in
-            try VirtioSCSI(properties, processors: context.processors)
+            try VirtioSCSI(properties, processors: context.processors, thread: try thread(properties, context))
         },
     ]
 
@@ -151,6 +208,22 @@ public enum DeviceCatalogue {
         let name = properties.text("netdev") ?? "", ports = context.network(name)
         guard !ports.isEmpty else { throw ConfigurationError("\(properties.owner): property 'netdev': there is no network back end '\(name)', or it is in use") }
         return ports
+    }
+
+    /// The medium of `drive`; a drive that names none is empty.
+    static func medium(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {
+        properties.isGiven("drive") ? try node(properties, context) : .empty()
+    }
+
+    /// The object that property `name` names; nil: it is not given.
+    static func object<Object>(_ name: String, of type: Object.Type, _ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Object? {
+        guard let id = properties.text(name) else { return nil }
+        guard let object = context.object(id) as? Object else { throw ConfigurationError("\(properties.owner): property '\(name)': there is no object '\(id)' of that kind") }
+        return object
+    }
+
+    private static func thread(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> IOThread? {
+        try object("iothread", of: IOThread.self, properties, context)
     }
 
     static func node(_ properties: Properties, _ context: DeviceContext) throws(ConfigurationError) -> Node {

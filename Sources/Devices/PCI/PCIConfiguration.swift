@@ -69,6 +69,9 @@ public struct PCIConfiguration {
         }
     }
 
+    /// Capabilities come from `offset` on; before there is any.
+    mutating func beginCapabilities(at offset: Int) { nextCapability = min(max(0x40, offset & ~3), 0xfc) }
+
     /// Adds a capability with `body` behind its two header bytes. - Returns: where it begins; nil if there is no room.
     public mutating func addCapability(_ identifier: UInt8, _ body: [UInt8]) -> Int? {
         let at = nextCapability, size = (body.count + 2 + 3) & ~3

@@ -120,6 +120,7 @@ public final class PCIEndpoint: Device {
 
     private func layOutCapabilities() {
         (power, messages, vectors, express) = (nil, nil, nil, nil)
+        configuration.beginCapabilities(at: function.firstCapability)
         let places = function.vendorCapabilities.map { configuration.addCapability($0.first ?? 9, Array($0.dropFirst())) ?? 0 }
         if interrupts.vectors > 0, let at = configuration.addCapability(0x11, Self.vectorBody(interrupts)) {
             configuration.allow(at + 2, 2, 0xc000)
@@ -195,6 +196,12 @@ public final class PCIEndpoint: Device {
 
     /// Where it is plugged in.
     var bus: PCIBus? { location?.bus }
+    /// Domain, bus of the host bridge, slot and function.
+    var place: String {
+        guard let location else { return "" }
+        let slot = String(location.number >> 3, radix: 16)
+        return "0000:00:" + (slot.count < 2 ? "0" : "") + slot + ".\(location.number & 7)"
+    }
 
     private var command: UInt16 { configuration[word: PCIRegister.command] }
     private var isAwake: Bool { power.map { configuration[word: $0 + 4] & 3 == 0 } ?? true }

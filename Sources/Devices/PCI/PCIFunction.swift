@@ -79,6 +79,8 @@ public protocol PCIFunction: AnyObject {
     var interrupts: PCIInterrupts { get }
     /// Capabilities beside power management, MSI, MSI-X and PCI Express: identifier and bytes behind the header.
     var vendorCapabilities: [[UInt8]] { get }
+    /// Where capabilities begin: behind registers of the function's own.
+    var firstCapability: Int { get }
     /// Called once, before anything else: how it reaches the machine.
     func connect(_ port: PCIPort)
     /// Reads at `offset` of window `bar`; the access is inside, and of a width that the window takes.
@@ -90,6 +92,7 @@ public protocol PCIFunction: AnyObject {
 
 extension PCIFunction {
     public var vendorCapabilities: [[UInt8]] { [] }
+    public var firstCapability: Int { 0x40 }
 }
 
 /// A function that has registers of its own in configuration space (virtio's window, bridges): `PCIPort.configuration`.
@@ -142,4 +145,6 @@ public final class PCIPort {
     /// Whether messages take the pin's place.
     public var usesMessages: Bool { endpoint?.usesMessages ?? false }
     public var usesVectors: Bool { endpoint?.vectors?.isEnabled ?? false }
+    /// Its slot and function, as serial numbers of what hangs from it tell.
+    var place: String { endpoint?.place ?? "" }
 }

@@ -18,6 +18,7 @@ public final class FirmwareConfiguration: Device {
     private var selected: UInt16 = 0
     private var position = 0
     private var address: UInt64 = 0
+    private var replacements: [(name: String, bytes: [UInt8])] = []
 
     private enum Key {
         static let signature: UInt16 = 0, identification: UInt16 = 1, directory: UInt16 = 0x19, firstFile: UInt16 = 0x20
@@ -35,6 +36,9 @@ public final class FirmwareConfiguration: Device {
 
     /// Adds a numbered item (`FW_CFG_*` of the specification).
     public func add(_ key: UInt16, _ bytes: [UInt8]) { items[key] = Item(bytes: bytes) }
+
+    /// Whether there is a named item.
+    public func has(file name: String) -> Bool { files.contains { $0.name == name } }
 
     /// Adds or replaces a named item. - Parameter written: the item is writable, and this is told its new contents.
     public func add(file name: String, _ bytes: [UInt8], written: (@Sendable ([UInt8]) -> Void)? = nil) {
@@ -148,7 +152,14 @@ public final class FirmwareConfiguration: Device {
         return true
     }
 
-    public func reset() { select(0) }
+    /// A named item gets other contents at the next reset.
+    public func replaceAtReset(file name: String, _ bytes: [UInt8]) { replacements.append((name, bytes)) }
+
+    public func reset() {
+        select(0)
+        for file in replacements { add(file: file.name, file.bytes) }
+        replacements = []
+    }
 
     public func transfer(_ state: inout StateTransfer) throws(StateError) {
         try state.field("selected", &selected)

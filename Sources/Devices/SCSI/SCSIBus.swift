@@ -7,6 +7,31 @@ import Host
 public protocol ChildBus: AnyObject, Sendable {
     /// As `DeviceModel.bus` names it.
     var kind: String { get }
+    /// Whether it takes no further device.
+    var isFull: Bool { get }
+    /// Whether devices may come while the machine runs.
+    var isHotPluggable: Bool { get }
+}
+
+extension ChildBus {
+    public var isFull: Bool { false }
+    public var isHotPluggable: Bool { false }
+}
+
+/// What has come of attaching a device to such a bus.
+public struct AttachedChild: Sendable {
+    /// Disks of the device.
+    public var disks: [BlockDevice]
+    /// Its tray, if the medium can be taken out.
+    public var drive: (any RemovableDrive)?
+    /// Takes it off its bus at once, without locks; nil: it stays as long as the machine.
+    public var detach: (@Sendable () -> Void)?
+
+    public init(disks: [BlockDevice] = [], drive: (any RemovableDrive)? = nil, detach: (@Sendable () -> Void)? = nil) {
+        self.disks = disks
+        self.drive = drive
+        self.detach = detach
+    }
 }
 
 /// A device that such buses hang from.
@@ -23,6 +48,7 @@ public final class SCSIBus: ChildBus {
         Property("lun", .integer, "logical unit; the standard is the first free one of the target"),
     ]
     public let kind = "SCSI"
+    public let isHotPluggable = false
     public static let maximumTarget = 255, maximumUnit = 255
     private let content = Locked<[Place: any SCSIUnit]>([:])
 
@@ -62,6 +88,9 @@ public final class SCSIBus: ChildBus {
     public var all: [(place: Place, unit: any SCSIUnit)] {
         content.withLock { $0.sorted { ($0.key.target, $0.key.unit) < ($1.key.target, $1.key.unit) }.map { ($0.key, $0.value) } }
     }
+
+    /// Whether a unit's requests may be held back for long.
+    var isThrottled: Bool { content.withLock { $0.values.contains { ($0 as? any DiskOwner)?.disks.contains { $0.isThrottled } ?? false } } }
 
     /// REPORT LUNS of a target (SPC-4 6.33); unit 0 is always there.
     func report(_ target: Int, _ request: SCSIRequest) -> SCSIReply {

@@ -25,7 +25,7 @@ extension SCSIDisk {
 
     /// GET CONFIGURATION: the profiles CD-ROM and DVD-ROM, of which the larger medium is the current one.
     func configuration(_ request: SCSIRequest) -> SCSIReply {
-        let isEmpty = state.withLock { $0.isEjected }, isDVD = blocks > 1_433_600 / 4
+        let isEmpty = !hasMedium, isDVD = blocks > 1_433_600 / 4
         let current: UInt16 = isEmpty ? 0 : isDVD ? 0x10 : 0x08
         let features: [(UInt16, [UInt8])] = [
             (0x0000, [3, 8] + big(UInt16(0x10)) + [current == 0x10 ? 1 : 0, 0] + big(UInt16(0x08)) + [current == 0x08 ? 1 : 0, 0]),
@@ -36,18 +36,6 @@ extension SCSIDisk {
         let shown = features.filter { kind == 2 ? $0.0 == start : $0.0 >= start && (kind == 0 || $0.1[0] & 1 != 0) }
         let body = shown.flatMap { big($0.0) + $0.1 }
         return answer(request, big(UInt32(body.count + 4)) + [0, 0] + big(current) + body, allocation: request.field(7, 2))
-    }
-
-    /// GET EVENT STATUS NOTIFICATION: media events, polled.
-    func eventStatus(_ request: SCSIRequest) -> SCSIReply {
-        guard request.byte(1) & 1 != 0 else { return .check(.invalidField) }
-        guard request.byte(4) & 0x10 != 0 else { return answer(request, [0, 2, 0x80, 0x10], allocation: request.field(7, 2)) }
-        let (event, isEmpty) = state.withLock { state in
-            let event = state.mediaEvent
-            state.mediaEvent = 0
-            return (event, state.isEjected)
-        }
-        return answer(request, [0, 6, 4, 0x10, event, isEmpty ? 1 : 2, 0, 0], allocation: request.field(7, 2))
     }
 
     func discInformation(_ request: SCSIRequest) -> SCSIReply {

@@ -7,7 +7,7 @@ import Block
 import Core
 import Host
 
-public final class SCSIDisk: SCSIUnit {
+public final class SCSIDisk: SCSIUnit, RemovableDrive {
     public static let properties = [
         Property("drive", .reference("node"), "the disk"),
         Property("serial", .text, "serial number, up to 36 characters"),
@@ -48,13 +48,17 @@ public final class SCSIDisk: SCSIUnit {
         /// For REQUEST SENSE.
         var sense = SCSISense.none
         var isLocked = false
+        /// The tray is open.
         var isEjected = false
+        /// What GET EVENT STATUS NOTIFICATION tells next: 1 eject request, 2 new medium, 3 removal.
         var mediaEvent: UInt8 = 0
+        var trayMoved: @Sendable (Bool) -> Void = { _ in }
     }
 
-    public init(_ properties: Properties, node: Node, isOptical: Bool) throws(ConfigurationError) {
+    /// - Parameter product: what INQUIRY says, unless it is given.
+    public init(_ properties: Properties, node: Node, isOptical: Bool, product standardProduct: String? = nil) throws(ConfigurationError) {
         self.isOptical = isOptical
-        disk = try BlockDevice(node, isReadOnly: isOptical || !node.isWritable)
+        disk = try BlockDevice(node, isReadOnly: isOptical || !node.isWritable, mayBeEmpty: isOptical)
         let owner = properties.owner
         func size(_ name: String, _ standard: UInt64, _ range: ClosedRange<UInt64>) throws(ConfigurationError) -> UInt64 {
             let value = properties.isGiven(name) ? properties.size(name) ?? standard : standard
@@ -72,7 +76,7 @@ public final class SCSIDisk: SCSIUnit {
         let physical = try size("physical_block_size", blockSize, blockSize ... 2 << 20)
         physicalExponent = UInt8(physical.trailingZeroBitCount - blockSize.trailingZeroBitCount)
         vendor = try text("vendor", "QEMU", 8)
-        product = try text("product", isOptical ? "QEMU CD-ROM" : "QEMU HARDDISK", 16)
+        product = try text("product", standardProduct ?? (isOptical ? "QEMU CD-ROM" : "QEMU HARDDISK"), 16)
         revision = try text("ver", "2.5+", 4)
         serial = try text("serial", "", 36)
         identifier = try text("device_id", serial.isEmpty ? node.name : String(serial.prefix(20)), 255)
@@ -88,6 +92,8 @@ public final class SCSIDisk: SCSIUnit {
         disk.isWriteCacheEnabled = startsCached
     }
 
+    /// There is a medium, behind a closed tray.
+    var hasMedium: Bool { !state.withLock { $0.isEjected } && !disk.isEmpty }
     /// Whole blocks.
     var blocks: UInt64 { disk.size / blockSize }
 
@@ -96,9 +102,9 @@ public final class SCSIDisk: SCSIUnit {
     public func reset() {
         disk.isWriteCacheEnabled = startsCached
         state.withLock { state in
-            let isEjected = state.isEjected
+            let old = state
             state = State()
-            state.isEjected = isEjected
+            (state.isEjected, state.trayMoved) = (old.isEjected, old.trayMoved)
         }
     }
 
@@ -148,7 +154,7 @@ public final class SCSIDisk: SCSIUnit {
         case 0xbd where isOptical: return answer(request, [0, 0, 0, 0, 0, 1, 0, 0], allocation: request.field(8, 2))
         default: break
         }
-        guard !state.withLock({ $0.isEjected }) else { return .check(.noMedium) }
+        guard hasMedium else { return .check(.noMedium) }
         switch operation {
         case 0x00: return .good()
         case 0x08, 0x28, 0xa8, 0x88: return read(request)
@@ -193,23 +199,5 @@ public final class SCSIDisk: SCSIUnit {
 
     private func reportUnits(_ request: SCSIRequest) -> SCSIReply {
         answer(request, big(UInt32(8)) + [UInt8](repeating: 0, count: 12), allocation: request.field(6, 4))
-    }
-
-    private func preventRemoval(_ request: SCSIRequest) -> SCSIReply {
-        state.withLock { $0.isLocked = request.byte(4) & 1 != 0 }
-        return .good()
-    }
-
-    private func startStop(_ request: SCSIRequest) -> SCSIReply {
-        let wishes = request.byte(4)
-        guard isRemovable, wishes & 2 != 0, wishes >> 4 == 0 else { return .good() }
-        return state.withLock { state in
-            let ejects = wishes & 1 == 0
-            guard !ejects || !state.isLocked else { return .check(.removalPrevented) }
-            if ejects != state.isEjected { state.mediaEvent = ejects ? 3 : 2 }
-            if !ejects, state.isEjected { state.attention = 0x28 }
-            state.isEjected = ejects
-            return .good()
-        }
     }
 }

@@ -29,11 +29,13 @@ public final class BlockDevice: Sendable {
     private let bytes: Locked<UInt64>
     private let cached = AtomicInt(1)
 
+    /// - Parameter mayBeEmpty: there need be no medium.
     /// - Throws: the length cannot be had, or a writable disk was asked for and the node is not.
-    public init(_ node: Node, isReadOnly: Bool) throws(ConfigurationError) {
+    public init(_ node: Node, isReadOnly: Bool, mayBeEmpty: Bool = false) throws(ConfigurationError) {
+        guard mayBeEmpty || !node.isEmpty else { throw ConfigurationError("Device needs media, but drive is empty") }
         root = Root(node)
         self.isReadOnly = isReadOnly
-        guard isReadOnly || node.isWritable else { throw ConfigurationError("Block node is read-only: '\(node.filename)'") }
+        guard isReadOnly || node.isWritable || node.isEmpty else { throw ConfigurationError("Block node is read-only: '\(node.filename)'") }
         do throws(BlockError) { bytes = Locked(try node.length()) } catch { throw ConfigurationError(error.description) }
     }
 
@@ -47,6 +49,19 @@ public final class BlockDevice: Sendable {
         let length = try node.length()
         bytes.withLock { $0 = length }
     }
+
+    public var isEmpty: Bool { node.isEmpty }
+    /// Exchanges the medium. - Returns: the old one, whose use the caller gives up.
+    public func exchange(_ medium: Node) throws(BlockError) -> Node {
+        let length = try medium.length()
+        root.enter()
+        let old = root.replace(medium)
+        bytes.withLock { $0 = length }
+        root.leave()
+        return old
+    }
+    /// Requests may be held back for long: a vCPU must not do them itself.
+    public var isThrottled: Bool { node.driver == "throttle" }
 
     /// Off: each write is flushed before it counts as done.
     public var isWriteCacheEnabled: Bool {

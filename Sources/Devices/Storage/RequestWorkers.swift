@@ -33,6 +33,9 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     private let taking: @Sendable (Int) -> [Request]?
     private let delivering: @Sendable () -> Void
     private let pool: WorkerPool
+    /// The thread that was asked for, and the claim to it.
+    private let thread: IOThread?
+    private let use: UseCount.Use?
     /// Queues that somebody is emptying.
     private var busy: Set<Int> = []
 
@@ -49,13 +52,16 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     ///   - isSmall: whether a request is one that a vCPU may do itself: short, and no flush.
     ///   - run: does a request; called from any thread, without the lock.
     ///   - finish: gives answers back to the driver.
-    init(_ host: DeviceHost, maximum: Int = 32, take: @escaping (Int) -> [Request], isSmall: @escaping (Request) -> Bool,
+    ///   - thread: empties the queues instead of vCPUs and the pool; slow requests have threads of the pool all the same.
+    init(_ host: DeviceHost, maximum: Int = 32, thread: IOThread? = nil, take: @escaping (Int) -> [Request], isSmall: @escaping (Request) -> Bool,
          run: @escaping @Sendable (Request) -> Answer, finish: @escaping ([(request: Request, answer: Answer)]) -> Void) {
         shared = Shared(run)
         self.take = take
         self.isSmall = isSmall
         self.finish = finish
         pool = WorkerPool(maximum: maximum)
+        self.thread = thread
+        use = thread?.use()
         let box = Box()
         taking = host.request { (queue: Int) in box.workers?.next(queue) ?? [] }
         delivering = host.callback { box.workers?.deliver() }
@@ -67,6 +73,7 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     /// The driver has told of requests on a queue.
     func kick(_ queue: Int) {
         guard busy.insert(queue).inserted else { return }
+        guard thread == nil else { return hand(queue, []) }
         for _ in 0 ..< Self.rounds {
             let requests = next(queue)
             guard !requests.isEmpty else { return }
@@ -92,7 +99,8 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
         let shared = shared, take = taking, deliver = delivering
         // The pool must not hold itself through a job of its own.
         let submit = { @Sendable [weak pool] (job: @escaping @Sendable () -> Void) in pool?.submit(job) ?? job() }
-        submit {
+        let begin = { @Sendable [thread] (job: @escaping @Sendable () -> Void) in thread?.submit(job) ?? submit(job) }
+        begin {
             var requests = first.isEmpty ? take(queue) ?? [] : first
             while !requests.isEmpty {
                 if requests.count > 1, shared.isSlow {

@@ -69,6 +69,23 @@ struct ReceiveFilter {
         return !modes[4] && (modes[2] || overflows.unicast || target == Self.address(mac) || unicast.contains(target))
     }
 
+    /// As query-rx-filter shows it.
+    struct Summary: Sendable {
+        var isPromiscuous: Bool, admitsBroadcast: Bool
+        /// `normal`, `none` or `all`
+        var unicastMode: String, multicastMode: String, vlanMode: String
+        var overflows: (unicast: Bool, multicast: Bool)
+        var unicast: [[UInt8]], multicast: [[UInt8]], vlans: [Int]
+    }
+    /// - Parameter canFilterVLANs: the driver knows of that filter.
+    func summary(canFilterVLANs: Bool) -> Summary {
+        func bytes(_ address: UInt64) -> [UInt8] { (0 ..< 6).map { UInt8(truncatingIfNeeded: address >> UInt64(40 - $0 * 8)) } }
+        let numbers = (0 ..< 4096).filter { vlans[$0 >> 6] >> UInt64($0 & 63) & 1 != 0 }
+        return Summary(isPromiscuous: modes[0], admitsBroadcast: !modes[5], unicastMode: modes[4] ? "none" : modes[2] ? "all" : "normal",
+                       multicastMode: modes[3] ? "none" : modes[1] ? "all" : "normal", vlanMode: !canFilterVLANs ? "all" : numbers.isEmpty ? "none" : "normal", overflows: overflows,
+                       unicast: unicast.map(bytes), multicast: multicast.map(bytes), vlans: numbers)
+    }
+
     mutating func transfer(_ state: inout StateTransfer) throws(StateError) {
         try state.field("mac", &mac)
         var bits = modes.enumerated().reduce(UInt16(0)) { $0 | ($1.element ? 1 << UInt16($1.offset) : 0) }

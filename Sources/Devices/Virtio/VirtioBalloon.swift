@@ -29,6 +29,8 @@ public final class VirtioBalloon: VirtioFunction {
     private var timer: MachineTimer?
     /// What the guest has told last, by the specification's tags; `stat-…` in QEMU's words.
     public private(set) var statistics: [UInt16: UInt64] = [:]
+    /// When it did: seconds since 1970; 0: not yet.
+    public private(set) var statisticsTime: UInt64 = 0
     /// Told of each change of the balloon, with the memory that the guest has now (QMP's BALLOON_CHANGE).
     private var changed: @Sendable (UInt64) -> Void = { _ in }
 
@@ -144,6 +146,7 @@ public final class VirtioBalloon: VirtioFunction {
             // The driver keeps one buffer here; an earlier one goes back.
             if let old = waiting { queue.complete(old, written: 0) }
             waiting = chain
+            statisticsTime = UInt64(max(0, time(nil)))
             for at in stride(from: 0, to: min(chain.readable.count, 1024) - 9, by: 10) {
                 guard let tag: UInt16 = chain.readable.load(at), let value: UInt64 = chain.readable.load(at + 2), tag < 32 else { continue }
                 statistics[tag] = value
@@ -157,6 +160,7 @@ public final class VirtioBalloon: VirtioFunction {
         actual = 0
         waiting = nil
         statistics = [:]
+        statisticsTime = 0
         timer?.cancel()
     }
 

@@ -10,6 +10,7 @@ import Host
 public final class VirtioBlock: VirtioFunction, QueueResetting {
     public static let properties = [
         Property("drive", .reference("node"), "the disk"),
+        Property("iothread", .reference("iothread"), "the thread that does its requests"),
         Property("serial", .text, "what the guest reads as the disk's serial number"),
         Property("num-queues", .integer, "queues"),
         Property("queue-size", .integer, "requests a queue can hold", default: "256"),
@@ -49,12 +50,14 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
     private let startsCached: Bool
     private unowned var core: VirtioCore! // Set by `connect`, before anything else is called.
     private var workers: RequestWorkers<Request, Int>?
+    private let thread: IOThread?
 
     private struct Request: Sendable {
         var queue: Int
         var chain: VirtChain
     }
-    public init(_ properties: Properties, node: Node, processors: Int = 1) throws(ConfigurationError) {
+    public init(_ properties: Properties, node: Node, processors: Int = 1, thread: IOThread? = nil) throws(ConfigurationError) {
+        self.thread = thread
         disk = try BlockDevice(node, isReadOnly: !node.isWritable)
         let owner = properties.owner
         func checked(_ name: String, _ value: UInt64, _ range: ClosedRange<UInt64>, powerOfTwo: Bool = false) throws(ConfigurationError) -> UInt64 {
@@ -94,7 +97,7 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
     public func connect(_ core: VirtioCore) {
         self.core = core
         let disk = disk, serial = serial
-        workers = RequestWorkers(core.host, take: { [unowned self] in take($0) }, isSmall: { Self.isSmall($0.chain) },
+        workers = RequestWorkers(core.host, thread: thread, take: { [unowned self] in take($0) }, isSmall: { !disk.isThrottled && Self.isSmall($0.chain) },
                                  run: { Self.run($0.chain, disk, serial) }, finish: { [unowned self] in finish($0) })
     }
 

@@ -138,6 +138,7 @@ public final class VirtioCore {
     public func fail(_ reason: String) {
         guard isAlive else { return }
         failure = reason
+        GuestErrors.report("virtio device \(function.type.rawValue): \(reason)")
         status |= VirtioStatus.needsReset
         if has(VirtioFeature.version1) {
             interruptStatus |= 2

@@ -1,12 +1,11 @@
-// virtio-rng (Virtual I/O Device 1.3, section 5.4): the host's random numbers, limited to `max-bytes` in each `period`.
+// virtio-rng (Virtual I/O Device 1.3, section 5.4): random numbers of a source, limited to `max-bytes` in each `period`.
 
-import CHost
 import Core
-import Glibc
 import Host
 
 public final class VirtioEntropy: VirtioFunction {
     public static let properties = [
+        Property("rng", .reference("rng"), "the source, else the host's generator"),
         Property("max-bytes", .integer, "bytes in each period; 0x7fffffffffffffff: no limit", default: "0x7fffffffffffffff"),
         Property("period", .integer, "milliseconds", default: "65536"),
     ]
@@ -16,13 +15,23 @@ public final class VirtioEntropy: VirtioFunction {
     public let queueSizes: [UInt16] = [8]
     public let configuration: [UInt8] = []
     private unowned var core: VirtioCore! // Set by `connect`, before anything else is called.
+    private let source: any RandomSource
+    /// The source's object, which must not go.
+    private let use: UseCount.Use?
     private let limit: UInt64
     private let period: UInt64
     private var left: UInt64
     private var timer: MachineTimer?
     private var isArmed = false
+    /// The source has been asked and has not answered.
+    private var isWaiting = false
+    private var isAsking = false
+    private var deliver: @Sendable ([UInt8]) -> Void = { _ in }
+    private static let most: UInt64 = 64 << 10
 
-    public init(_ properties: Properties) throws(ConfigurationError) {
+    public init(_ properties: Properties, object: RandomObject? = nil) throws(ConfigurationError) {
+        source = object?.source ?? BuiltinRandom()
+        use = object?.use()
         limit = properties.integer("max-bytes") ?? UInt64(Int64.max)
         period = properties.integer("period") ?? 65536
         guard period > 0, period < 1 << 32 else { throw ConfigurationError("\(properties.owner): property 'period' is \(period), expected 1 to \(UInt32.max)") }
@@ -31,6 +40,7 @@ public final class VirtioEntropy: VirtioFunction {
 
     public func connect(_ core: VirtioCore) {
         self.core = core
+        deliver = core.host.callback { [unowned self] (bytes: [UInt8]) in received(bytes) }
         timer = core.host.timer { [unowned self] in
             isArmed = false
             left = limit
@@ -41,29 +51,48 @@ public final class VirtioEntropy: VirtioFunction {
     public func start() { for queue in core.queues where queue.isEnabled { process(queue) } }
 
     public func process(_ queue: VirtQueue) {
-        var isDone = false
-        while left > 0, let chain = queue.next() {
-            let size = Int(min(UInt64(min(chain.writable.count, 1 << 20)), left))
-            chain.writable.fill(0, bytes: Self.random(size))
-            queue.complete(chain, written: size)
-            isDone = true
-            guard limit < UInt64(Int64.max) else { continue }
-            left -= UInt64(size)
-            if !isArmed {
-                isArmed = true
-                timer?.arm(at: core.host.clock.now &+ period &* 1_000_000)
+        guard !isAsking else { return }
+        isAsking = true
+        defer { isAsking = false }
+        // The chain stays in the queue until there is something for it. A source that answers at once has the loop go on.
+        while !isWaiting, left > 0, let chain = queue.next() {
+            let size = Int(min(UInt64(chain.writable.count), Self.most, left))
+            if size == 0 {
+                queue.complete(chain, written: 0)
+                queue.interrupt()
+                continue
             }
+            queue.takeBack(chain)
+            isWaiting = true
+            source.request(size, deliver)
         }
-        if isDone { queue.interrupt() }
     }
 
-    private static func random(_ count: Int) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count, let base = buffer.baseAddress {
-                let result = apus_syscall(Int(SYS_getrandom), Int(bitPattern: base + filled), count - filled, 0, 0, 0, 0)
-                if result <= 0 { break }
-                filled += result
+    /// The source has answered; what no chain wants any more is dropped.
+    private func received(_ bytes: [UInt8]) {
+        isWaiting = false
+        var rest = bytes[...]
+        for queue in core.queues where queue.isEnabled {
+            var isDone = false
+            while !rest.isEmpty, left > 0, let chain = queue.next() {
+                let part = rest.prefix(min(chain.writable.count, Int(min(left, Self.most))))
+                rest = rest.dropFirst(part.count)
+                chain.writable.fill(0, bytes: Array(part))
+                queue.complete(chain, written: part.count)
+                isDone = true
+                charge(UInt64(part.count))
             }
+            if isDone { queue.interrupt() }
+        }
+        start()
+    }
+
+    private func charge(_ count: UInt64) {
+        guard limit < UInt64(Int64.max) else { return }
+        left -= min(left, count)
+        if !isArmed {
+            isArmed = true
+            timer?.arm(at: core.host.clock.now &+ period &* 1_000_000)
         }
     }
 

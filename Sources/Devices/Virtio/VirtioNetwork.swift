@@ -297,6 +297,18 @@ public final class VirtioNetwork: VirtioFunction {
         }
     }
 
+    /// What query-rx-filter shows: names and values. Under the device's lock.
+    public var receiveFilter: [(name: String, value: JSONValue)] {
+        func text(_ bytes: [UInt8]) -> JSONValue { .text(bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")) }
+        let state = filter.summary(canFilterVLANs: core.has(Feature.vlan))
+        return [
+            ("promiscuous", .flag(state.isPromiscuous)), ("multicast", .text(state.multicastMode)), ("unicast", .text(state.unicastMode)), ("vlan", .text(state.vlanMode)),
+            ("broadcast-allowed", .flag(state.admitsBroadcast)), ("multicast-overflow", .flag(state.overflows.multicast)), ("unicast-overflow", .flag(state.overflows.unicast)),
+            ("main-mac", text(filter.mac)), ("vlan-table", .array(state.vlans.map { .number($0) })), ("unicast-table", .array(state.unicast.map(text))),
+            ("multicast-table", .array(state.multicast.map(text))),
+        ]
+    }
+
     // MARK: life
 
     public func reset() {

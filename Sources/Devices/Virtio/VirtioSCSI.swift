@@ -9,6 +9,7 @@ import Host
 public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
     public static let properties = [
         Property("num_queues", .integer, "request queues"),
+        Property("iothread", .reference("iothread"), "the thread that does its requests"),
         Property("virtqueue_size", .integer, "requests a queue can hold", default: "256"),
         Property("seg_max_adjust", .flag, "as many segments as the queue holds", default: "on"),
         Property("max_sectors", .integer, "sectors of the largest request", default: "65535"),
@@ -36,6 +37,7 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
     private var missedEvents = false
     private unowned var core: VirtioCore! // Set by `connect`, before anything else is called.
     private var workers: RequestWorkers<Request, Int>?
+    private let thread: IOThread?
 
     private struct Request: Sendable {
         var queue: Int
@@ -44,7 +46,8 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
         var senseSize: Int
     }
 
-    public init(_ properties: Properties, processors: Int = 1) throws(ConfigurationError) {
+    public init(_ properties: Properties, processors: Int = 1, thread: IOThread? = nil) throws(ConfigurationError) {
+        self.thread = thread
         func number(_ name: String, _ standard: UInt64, _ range: ClosedRange<UInt64>) throws(ConfigurationError) -> UInt64 {
             let value = properties.integer(name) ?? standard
             guard range.contains(value) else {
@@ -65,7 +68,7 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
     public func connect(_ core: VirtioCore) {
         self.core = core
         let bus = bus
-        workers = RequestWorkers(core.host, take: { [unowned self] in take($0) }, isSmall: { Self.isSmall($0) },
+        workers = RequestWorkers(core.host, thread: thread, take: { [unowned self] in take($0) }, isSmall: { !bus.isThrottled && Self.isSmall($0) },
                                  run: { Self.run($0, bus) }, finish: { [unowned self] in finish($0) })
     }
 

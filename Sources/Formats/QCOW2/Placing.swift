@@ -22,7 +22,12 @@ extension QCOW2Tables {
         do {
             for slice in 0..<UInt64(slices) {
                 let inside = slice * UInt64(l2Cache.sliceBytes)
-                let bytes = old == 0 ? [UInt8](repeating: 0, count: l2Cache.sliceBytes) : l2Cache.bytes(try l2Cache.slot(old + inside, file))
+                var bytes = [UInt8](repeating: 0, count: l2Cache.sliceBytes)
+                if old != 0 {
+                    // By itself: the search may read the slice in, and the cache is another then.
+                    let slot = try l2Cache.slot(old + inside, file)
+                    bytes = l2Cache.bytes(slot)
+                }
                 try l2Cache.put(new + inside, bytes)
             }
         } catch {

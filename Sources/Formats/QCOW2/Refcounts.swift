@@ -1,6 +1,6 @@
-// qcow2: reference counts (section "Host cluster management"): reading, changing, and the search for free clusters. A
-// refcount block that is missing is made in the first cluster that it describes; a refcount table that is too small
-// moves to the end of the file.
+// qcow2: reference counts (section "Host cluster management"): reading, changing, and the search for free clusters.
+// Refcount blocks that are missing are made in the first clusters of the run that needs them; a refcount table that is too
+// small moves to the end of the file.
 
 import Block
 
@@ -80,36 +80,66 @@ extension QCOW2Tables {
     mutating func allocate(_ count: UInt64, orFewer: Bool = false) throws(BlockError) -> (offset: UInt64, count: UInt64) {
         guard count > 0 else { return (0, 0) }
         try refuseIfCorrupt()
-        var start = freeHint, run: UInt64 = 0
-        var cluster = freeHint
-        var firstFree: UInt64?
-        while run < count {
-            guard cluster < (1 << 56) / clusterSize else { throw BlockError(.noSpace, "the image's offsets are used up") }
+        var found = FreeRun(hint: freeHint)
+        while found.length < count + found.missing {
+            let cluster = found.start + found.length
+            guard cluster < (1 << 56) / clusterSize, count < (1 << 56) / clusterSize else { throw BlockError(.noSpace, "the image's offsets are used up") }
             if try refcountBlock(cluster) == 0 {
-                if orFewer, run > 0 { break }
-                try makeRefcountBlock(in: cluster)
-                run = 0
+                if orFewer, found.length > found.missing { break }
+                if cluster / header.refcountEntries >= UInt64(refcountTable.count) {
+                    try growRefcountTable(for: cluster, andMore: count)
+                    // The old table is free now, and the new one stands where the run would have gone on.
+                    found = FreeRun(hint: freeHint)
+                    continue
+                }
+                // Nothing there is in use. The block is made once the run is long enough; at once if the run may be short.
+                found.missing += 1
+                let rest = header.refcountEntries - cluster % header.refcountEntries
+                found.extend(by: orFewer ? 1 : min(rest, count + found.missing - found.length))
+                if orFewer { try makeRefcountBlocks(&found) }
                 continue
             }
-            if try refcount(cluster) == 0 {
-                if run == 0 { start = cluster }
-                if firstFree == nil { firstFree = cluster }
-                run += 1
-            } else {
-                if orFewer, run > 0 { break }
-                run = 0
+            if try refcount(cluster) == 0 { found.extend(by: 1) } else {
+                if orFewer, found.length > 0 { break }
+                found.restart(at: cluster + 1)
             }
-            cluster += 1
         }
-        for taken in start..<start + run {
+        try refuseMetadata(found.start, found.length)
+        // What lies between the hint and a longer run stays free for shorter ones.
+        let gap = found.first.flatMap { $0 < found.start ? $0 : nil }
+        try makeRefcountBlocks(&found)
+        for taken in found.start..<found.start + found.length { try setRefcount(taken, 1) }
+        freeHint = gap ?? found.start + found.length
+        return (found.start * clusterSize, found.length)
+    }
+
+    /// A run of free clusters that the search has found so far.
+    private struct FreeRun {
+        var start: UInt64, length: UInt64 = 0
+        /// Refcount blocks that describe the run and are not there yet: they will take its first clusters.
+        var missing: UInt64 = 0
+        /// The first free cluster seen.
+        var first: UInt64?
+
+        init(hint: UInt64) { start = hint }
+
+        mutating func extend(by count: UInt64) {
+            if first == nil { first = start }
+            length += count
+        }
+        mutating func restart(at cluster: UInt64) {
+            start = cluster
+            length = 0
+            missing = 0
+        }
+    }
+
+    private mutating func refuseMetadata(_ first: UInt64, _ count: UInt64) throws(BlockError) {
+        for taken in first..<first + count {
             if let what = metadata(at: taken * clusterSize) {
                 throw corruption("Preventing invalid allocation of \(what) at offset 0x\(String(taken * clusterSize, radix: 16))", at: taken * clusterSize)
             }
         }
-        for taken in start..<start + run { try setRefcount(taken, 1) }
-        // What lies between the hint and a longer run stays free for shorter ones.
-        freeHint = firstFree.map { $0 < start ? $0 : start + run } ?? start + run
-        return (start * clusterSize, run)
     }
 
     /// Whether space just taken reads as zeros; from now on it does not.
@@ -121,34 +151,53 @@ extension QCOW2Tables {
 
     // MARK: Making blocks
 
-    /// Makes the refcount block that describes `target`, which is free, in `target` itself.
-    private mutating func makeRefcountBlock(in target: UInt64) throws(BlockError) {
-        let index = target / header.refcountEntries
-        guard index < UInt64(refcountTable.count) else { return try growRefcountTable(for: target) }
-        if let what = metadata(at: target * clusterSize) {
-            throw corruption("Preventing invalid allocation of \(what) at offset 0x\(String(target * clusterSize, radix: 16))", at: target * clusterSize)
-        }
+    /// Makes the refcount blocks that a run lacks, in its first clusters, and takes those off the run.
+    private mutating func makeRefcountBlocks(_ run: inout FreeRun) throws(BlockError) {
+        guard run.missing > 0 else { return }
+        try refuseMetadata(run.start, run.missing)
         if header.hasLazyRefcounts { try setIncompatible(QCOW2Feature.dirty, true) }
-        var bytes = [UInt8](repeating: 0, count: Int(clusterSize))
-        bytes.withUnsafeMutableBytes { QCOW2TableCache.setEntry($0, Int(target % header.refcountEntries), order: header.refcountOrder, 1) }
-        refcountCache.drop(target * clusterSize, clusterSize)
-        try file.write(target * clusterSize, bytes: bytes)
-        zeroFrom = max(zeroFrom, (target + 1) * clusterSize)
+        let entries = header.refcountEntries, taken = run.start..<run.start + run.missing
+        var made: [(index: UInt64, cluster: UInt64)] = []
+        for index in run.start / entries ... (run.start + run.length - 1) / entries where refcountTable[Int(index)] & ~511 == 0 {
+            made.append((index, run.start + UInt64(made.count)))
+        }
+        for (index, cluster) in made {
+            var bytes = [UInt8](repeating: 0, count: Int(clusterSize))
+            bytes.withUnsafeMutableBytes { raw in
+                for used in taken where used / entries == index { QCOW2TableCache.setEntry(raw, Int(used % entries), order: header.refcountOrder, 1) }
+            }
+            refcountCache.drop(cluster * clusterSize, clusterSize)
+            try file.write(cluster * clusterSize, bytes: bytes)
+        }
+        zeroFrom = max(zeroFrom, taken.upperBound * clusterSize)
+        // Those that older blocks describe are counted before the table points to them.
+        let counted = taken.filter { refcountTable[Int($0 / entries)] & ~511 != 0 }
+        for cluster in counted { try setRefcount(cluster, 1) }
+        if !counted.isEmpty { try refcountCache.write(to: file) }
         try file.flush()
-        try file.write(header.refcountTableOffset + index * 8, bytes: QCOW2Tables.encoded(target * clusterSize))
-        refcountTable[Int(index)] = target * clusterSize
-        metadataClusters.insert(target)
+        for (index, cluster) in made {
+            try file.write(header.refcountTableOffset + index * 8, bytes: QCOW2Tables.encoded(cluster * clusterSize))
+            // The blocks that count the others come first.
+            if made.count > 1, index <= (taken.upperBound - 1) / entries { try file.flush() }
+            refcountTable[Int(index)] = cluster * clusterSize
+            metadataClusters.insert(cluster)
+        }
+        if run.first == run.start { run.first = nil }
+        run.start += run.missing
+        run.length -= run.missing
+        run.missing = 0
     }
 
-    /// Moves the refcount table to where it ends, larger; the new area describes itself.
-    private mutating func growRefcountTable(for cluster: UInt64) throws(BlockError) {
+    /// Moves the refcount table to where it ends, larger; the new area describes itself. - Parameter more: clusters behind
+    /// it that the new table has room for.
+    private mutating func growRefcountTable(for cluster: UInt64, andMore more: UInt64) throws(BlockError) {
         let entries = header.refcountEntries
         let base = max(cluster, UInt64(refcountTable.count) * entries)
         let firstBlock = base / entries
         var tableClusters: UInt64 = 1, blocks: UInt64 = 1
         while true {
             let lastBlock = (base + tableClusters + blocks - 1) / entries
-            let wanted = max(lastBlock + 1, UInt64(refcountTable.count) * 3 / 2)
+            let wanted = max(lastBlock + 2 + (more + more / entries + 1) / entries, UInt64(refcountTable.count) * 3 / 2)
             let needClusters = (wanted * 8).divided(roundingUpBy: clusterSize), needBlocks = lastBlock - firstBlock + 1
             if needClusters <= tableClusters, needBlocks <= blocks { break }
             tableClusters = max(needClusters, tableClusters)

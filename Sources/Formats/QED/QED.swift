@@ -53,7 +53,7 @@ struct QEDHeader: Sendable {
 }
 
 /// An open QED image.
-public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableImage, BackedImage, ResizableImage {
+public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableImage, RebasableImage, ResizableImage {
     private struct State: TwoLevels {
         var header: QEDHeader
         var first: EntryTable<UInt64>
@@ -65,13 +65,12 @@ public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableIm
     private let writing = Locked(false)
     private let clusterSize: UInt64
     private let entries: UInt64
-    public let backing: FileReference?
+    public var backing: FileReference? { state.withLock { $0.header.backing } }
 
     init(_ file: Node, _ header: QEDHeader) throws(BlockError) {
         self.file = file
         clusterSize = header.clusterSize
         entries = header.entries
-        backing = header.backing
         let length = try file.length()
         state = Locked(State(header: header, first: try EntryTable(reading: file, at: header.firstTable, count: header.entries, order: .little),
                              tables: TableCache(file: file, entries: Int(header.entries), order: .little),
@@ -173,6 +172,29 @@ public final class QED: WritableImage, ZeroingImage, DescribedImage, CheckableIm
             guard size >= state.header.imageSize else { throw .unsupported("Shrinking images is currently not supported") }
             try file.write(48, bytes: EntryTable<UInt64>.encode([size], .little))
             state.header.imageSize = size
+        }
+    }
+
+    public func setBacking(_ reference: FileReference?) throws(BlockError) {
+        let name = Array((reference?.name ?? "").utf8)
+        guard name.count <= 1023 else { throw .invalid("Backing file name too long") }
+        try writeBack()
+        try state.withLock { (state) throws(BlockError) in
+            var header = try file.metadata(0, QEDHeader.size, order: .little)
+            // Beside the old name, so that one of them is whole at each moment.
+            let place = try header.u32(56) == UInt32(QEDHeader.size) ? UInt32(2048) : UInt32(QEDHeader.size)
+            var features = state.header.features & ~(QEDHeader.Features.backing | QEDHeader.Features.rawBacking)
+            if let reference {
+                features |= QEDHeader.Features.backing | (reference.format == "raw" ? QEDHeader.Features.rawBacking : 0)
+                try file.write(UInt64(place), bytes: name)
+            }
+            try file.flush()
+            try header.set(16, features)
+            try header.set(56, reference == nil ? 0 : place)
+            try header.set(60, UInt32(name.count))
+            try file.write(0, bytes: header.array)
+            state.header.features = features
+            state.header.backing = reference.map { FileReference(name: $0.name, format: $0.format == "raw" ? "raw" : nil) }
         }
     }
 

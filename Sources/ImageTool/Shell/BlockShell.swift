@@ -17,8 +17,8 @@ public enum BlockShell {
         CommandOption("discard", "d", value: "unmap|ignore", "whether discards reach the host"),
         CommandOption("copy-on-read", "C", "keep what is read from backing files"),
         CommandOption("misalign", "m", "buffers at odd addresses"),
-        CommandOption("native-aio", "k", "taken for QEMU's sake"),
-        CommandOption("aio", "i", value: "MODE", "the same"),
+        CommandOption("native-aio", "k", "the same as -i native"),
+        CommandOption("aio", "i", value: "threads|native|io_uring", "how the host does requests (threads)"),
         CommandOption("image-opts", "FILE is a description: driver=…,file.filename=…"),
         CommandOption("force-share", "U", "open even if another process writes to it"),
         CommandOption("object", value: "OBJECT", "a password: secret,id=ID,data=… or file=…"),
@@ -43,6 +43,7 @@ public enum BlockShell {
                 var access = Access(writable: !arguments.has("read-only"), cache: try tool.cache(arguments, "cache", .writeBack))
                 if arguments.has("nocache") { access.cache.direct = true }
                 access.discards = arguments.value("discard").map { ["unmap", "on"].contains($0) } ?? false
+                access.interface = try tool.interface(arguments, native: "native-aio")
                 access.forceShare = arguments.has("force-share")
                 do throws(BlockError) {
                     try session.open(file, format: arguments.value("format"), access, asOptions: arguments.has("image-opts"), copyOnRead: arguments.has("copy-on-read"))

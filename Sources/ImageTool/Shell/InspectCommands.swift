@@ -94,6 +94,7 @@ enum InspectCommands {
         }
         if arguments.has("n") { access.cache.direct = true }
         access.discards = arguments.value("d").map { ["unmap", "on"].contains($0) } ?? false
+        if arguments.has("k") { access.interface = .native }
         access.forceShare = arguments.has("U")
         if arguments.has("s") { throw ToolFailure("open -s (temporary snapshots) is not supported") }
         do throws(BlockError) {

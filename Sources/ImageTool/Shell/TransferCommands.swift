@@ -92,7 +92,7 @@ enum TransferCommands {
     private static func write(_ session: ShellSession, _ arguments: ShellArguments) throws(ToolFailure) {
         guard let node = session.node else { return }
         let (offset, count) = try range(arguments)
-        if arguments.has("n"), !arguments.has("z") { throw ToolFailure("-n requires -z to be specified") }
+        if arguments.has("n") { throw ToolFailure("write -n (only without falling back to writing zeros) is not supported") }
         if arguments.has("u"), !arguments.has("z") { throw ToolFailure("-u requires -z to be specified") }
         if arguments.has("z"), arguments.has("P") { throw ToolFailure("-z and -P cannot be specified at the same time") }
         let (owner, bytes) = try buffer(session, arguments.has("z") ? 0 : count)

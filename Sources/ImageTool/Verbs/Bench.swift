@@ -5,7 +5,7 @@ import Host
 enum BenchVerb: Verb {
     static let name = "bench"
     static let summary = "measures requests to an image"
-    static let usage = "[-f FMT] [-c COUNT] [-d DEPTH] [-s SIZE] [-S STEP] [-o OFFSET] [-t CACHE] [-w [--pattern BYTE] [--flush-interval N]] FILENAME"
+    static let usage = "[-f FMT] [-c COUNT] [-d DEPTH] [-s SIZE] [-S STEP] [-o OFFSET] [-t CACHE] [-i AIO] [-n] [-w [--pattern BYTE] [--flush-interval N]] FILENAME"
     static let options = [
         CommandOption.format, .imageOptions, .forceShare,
         CommandOption("count", "c", value: "COUNT", "requests (75000)"),
@@ -18,8 +18,8 @@ enum BenchVerb: Verb {
         CommandOption("pattern", value: "BYTE", "what to write (0)"),
         CommandOption("flush-interval", value: "N", "flush after every N requests"),
         CommandOption("no-drain", "flush without waiting for the requests in flight"),
-        CommandOption("aio", "i", value: "threads|native|io_uring", "taken for QEMU's sake; requests are threads"),
-        CommandOption("native", "n", "the same"),
+        CommandOption("aio", "i", value: "threads|native|io_uring", "how the host does requests (threads)"),
+        CommandOption("native", "n", "the same as -i native"),
     ]
 
     private struct State { var next = 0; var failure: BlockError? }
@@ -37,7 +37,8 @@ enum BenchVerb: Verb {
         let pattern = UInt8(truncatingIfNeeded: try number("pattern", 0))
         guard depth > 0, size > 0 else { throw ToolFailure("Invalid queue depth or buffer size specified") }
         if !writes, interval > 0 { throw ToolFailure("--flush-interval is only available in write tests") }
-        let access = Access(writable: writes, cache: try tool.cache(arguments, "cache", .writeBack))
+        var access = Access(writable: writes, cache: try tool.cache(arguments, "cache", .writeBack))
+        access.interface = try tool.interface(arguments, native: "native")
         let node = try tool.open(name, format: arguments.value("format"), access, try tool.graph(arguments), arguments)
         if !arguments.isQuiet {
             tool.say("Sending \(count) \(writes ? "write" : "read") requests, \(size) bytes each, \(depth) in parallel (starting at offset \(offset), step size \(step == 0 ? size : step))\n")

@@ -5,7 +5,7 @@ import Core
 enum ConvertVerb: Verb {
     static let name = "convert"
     static let summary = "copies images into another, of any format"
-    static let usage = "[-f FMT] [-O FMT] [-o OPTIONS] [-c] [-p] [-n] [-B BACKING [-F FMT]] [-S SIZE] [-m THREADS] [-W] … SOURCE … TARGET"
+    static let usage = "[-f FMT] [-O FMT] [-o OPTIONS] [-c] [-p] [-n] [-B BACKING [-F FMT]] [-S SIZE] [-m THREADS] [-W] [-C] … SOURCE … TARGET"
     static let options = [
         CommandOption("source-format", "f", value: "FMT", "the sources' format"),
         CommandOption("target-format", "O", value: "FMT", "the target's format (raw)"),
@@ -26,7 +26,7 @@ enum ConvertVerb: Verb {
         CommandOption("salvage", "what cannot be read becomes zeros"),
         CommandOption("bitmaps", "copy persistent bitmaps too"),
         CommandOption("skip-broken-bitmaps", "… but not inconsistent ones"),
-        CommandOption("copy-range-offloading", "C", "let the host copy (as it sees fit: taken for QEMU's sake)"),
+        CommandOption("copy-range-offloading", "C", "let the host copy from file to file where it can"),
         CommandOption.progress, .imageOptions, .forceShare,
     ]
 
@@ -55,6 +55,7 @@ enum ConvertVerb: Verb {
             work.onlyTopLayer = arguments.has("backing")
             work.compresses = arguments.has("compress") || target.node.image is any CompressedOnlyImage
             work.sparseSize = try arguments.value("sparse-size").map { (text) throws(ToolFailure) in try tool.size(text, "sparse size") } ?? 4096
+            work.offloads = arguments.has("copy-range-offloading")
             work.anyOrder = arguments.has("oob-writes")
             work.salvages = arguments.has("salvage")
             if work.salvages { work.complain = { error in if !arguments.isQuiet { Output.error("warning: error while reading \(error)\n") } } }
@@ -88,6 +89,10 @@ enum ConvertVerb: Verb {
         if arguments.has("target-image-opts"), !arguments.has("no-create") { throw ToolFailure("--target-image-opts requires use of -n flag") }
         if arguments.has("skip-broken-bitmaps"), !arguments.has("bitmaps") { throw ToolFailure("Use of --skip-broken-bitmaps requires --bitmaps") }
         if arguments.has("bitmaps"), arguments.operands.count > 2 { throw ToolFailure("Copying bitmaps only possible with single source") }
+        if arguments.has("copy-range-offloading") {
+            if arguments.has("sparse-size") { throw ToolFailure("Cannot enable copy offloading when -S is used") }
+            if arguments.has("compress") { throw ToolFailure("Cannot enable copy offloading when -c is used") }
+        }
         if arguments.has("backing"), arguments.operands.count > 2 { throw ToolFailure("Having a backing file for the target makes no sense when concatenating multiple input images") }
     }
 

@@ -9,14 +9,18 @@ public struct HartInterrupts: Sendable {
     public var machineExternal: InterruptLine
     public var supervisorSoftware: InterruptLine
     public var supervisorExternal: InterruptLine
+    /// Those of guests 1, 2 …
+    public var guestExternal: [InterruptLine]
 
     public init(machineSoftware: InterruptLine, machineTimer: InterruptLine, machineExternal: InterruptLine,
-                supervisorSoftware: InterruptLine, supervisorExternal: InterruptLine) {
+                supervisorSoftware: InterruptLine, supervisorExternal: InterruptLine,
+                guestExternal: [InterruptLine] = []) {
         self.machineSoftware = machineSoftware
         self.machineTimer = machineTimer
         self.machineExternal = machineExternal
         self.supervisorSoftware = supervisorSoftware
         self.supervisorExternal = supervisorExternal
+        self.guestExternal = guestExternal
     }
 }
 

@@ -12,20 +12,20 @@ extension Virt {
         root.set("compatible", "riscv-virtio")
         root.set("model", "riscv-virtio,qemu")
         describeMemory(root)
-        let controllers = describeHarts(root)
+        let controllers = harts.describe(in: root, count: options.processors, frequency: Self.timebaseFrequency)
         let soc = root.node("soc")
         soc.set("#address-cells", 2)
         soc.set("#size-cells", 2)
         soc.set("compatible", "simple-bus")
         soc.set("ranges")
-        let plic = describeInterrupts(soc, controllers)
-        describePlatform(root, soc, plic)
-        describePCI(soc, plic)
+        let wired = describeInterrupts(soc, controllers)
+        describePlatform(root, soc, wired)
+        describePCI(soc, wired)
     }
 
-    private static func hex(_ value: UInt64) -> String { String(value, radix: 16) }
+    static func hex(_ value: UInt64) -> String { String(value, radix: 16) }
 
-    private func region(_ node: DeviceTreeNode, _ regions: (base: UInt64, size: UInt64)...) {
+    func region(_ node: DeviceTreeNode, _ regions: (base: UInt64, size: UInt64)...) {
         node.set("reg", cells: regions.flatMap { DeviceTree.cells($0.base) + DeviceTree.cells($0.size) })
     }
 
@@ -35,67 +35,19 @@ extension Virt {
         region(memory, (Map.ram, options.memory))
     }
 
-    /// - Returns: the interrupt controller of each hart.
-    private func describeHarts(_ root: DeviceTreeNode) -> [DeviceTreeNode] {
-        let cpus = root.node("cpus")
-        cpus.set("#address-cells", 1)
-        cpus.set("#size-cells", 0)
-        cpus.set("timebase-frequency", UInt32(Self.timebaseFrequency))
-        var controllers: [DeviceTreeNode] = [], nodes: [DeviceTreeNode] = []
-        for number in 0 ..< options.processors {
-            let cpu = cpus.node("cpu@" + Self.hex(UInt64(number)))
-            cpu.set("device_type", "cpu")
-            cpu.set("reg", UInt32(number))
-            cpu.set("status", "okay")
-            cpu.set("compatible", "riscv")
-            for block in ["cbop", "cboz", "cbom"] where harts.extensions.contains("zi" + block) {
-                cpu.set("riscv,\(block)-block-size", 64)
-            }
-            cpu.set("riscv,isa-extensions", strings: harts.extensions)
-            cpu.set("riscv,isa-base", "rv\(harts.registerBits)i")
-            cpu.set("riscv,isa", harts.isaString)
-            if harts.hasSupervisor { cpu.set("mmu-type", harts.mmuType) }
-            let controller = cpu.node("interrupt-controller")
-            controller.set("#interrupt-cells", 1)
-            controller.set("interrupt-controller")
-            controller.set("compatible", "riscv,cpu-intc")
-            controllers.append(controller)
-            nodes.append(cpu)
-        }
-        let cluster = cpus.node("cpu-map").node("cluster0")
-        for (number, cpu) in nodes.enumerated() { cluster.node("core\(number)").set("cpu", cpu.handle) }
-        return controllers
-    }
-
-    private func describeInterrupts(_ soc: DeviceTreeNode, _ controllers: [DeviceTreeNode]) -> DeviceTreeNode {
-        let plic = soc.node("plic@" + Self.hex(Map.plic.base))
-        plic.set("riscv,ndev", UInt32(Source.count - 1))
-        region(plic, Map.plic)
-        plic.set("interrupts-extended", cells: controllers.flatMap { [$0.handle, 11, $0.handle, 9] })
-        plic.set("interrupt-controller")
-        plic.set("compatible", strings: ["sifive,plic-1.0.0", "riscv,plic0"])
-        plic.set("#address-cells", 0)
-        plic.set("#interrupt-cells", 1)
-        let clint = soc.node("clint@" + Self.hex(Map.clint.base))
-        clint.set("interrupts-extended", cells: controllers.flatMap { [$0.handle, 3, $0.handle, 7] })
-        region(clint, Map.clint)
-        clint.set("compatible", strings: ["sifive,clint0", "riscv,clint0"])
-        return plic
-    }
-
     private func device(_ parent: DeviceTreeNode, _ name: String, _ base: UInt64, _ size: UInt64, _ compatible: String,
-                        interrupt: (DeviceTreeNode, Int)? = nil) -> DeviceTreeNode {
+                        interrupt: (WiredInterrupts, Int)? = nil) -> DeviceTreeNode {
         let node = parent.node(name + "@" + Self.hex(base))
         if let (controller, source) = interrupt {
-            node.set("interrupts", UInt32(source))
-            node.set("interrupt-parent", controller.handle)
+            node.set("interrupts", cells: controller.cells(source))
+            node.set("interrupt-parent", controller.node.handle)
         }
         region(node, (base, size))
         node.set("compatible", compatible)
         return node
     }
 
-    private func describePlatform(_ root: DeviceTreeNode, _ soc: DeviceTreeNode, _ plic: DeviceTreeNode) {
+    private func describePlatform(_ root: DeviceTreeNode, _ soc: DeviceTreeNode, _ wired: WiredInterrupts) {
         let test = device(soc, "test", Map.test, 0x1000, "")
         test.set("compatible", strings: ["sifive,test1", "sifive,test0", "syscon"])
         for (name, value) in [("poweroff", 0x5555 as UInt32), ("reboot", 0x7777)] {
@@ -105,15 +57,15 @@ extension Virt {
             node.set("regmap", test.handle)
             node.set("compatible", "syscon-" + name)
         }
-        _ = device(soc, "rtc", Map.clock, 0x1000, "google,goldfish-rtc", interrupt: (plic, Source.clock))
-        let serial = device(soc, "serial", Map.serial, 0x100, "ns16550a", interrupt: (plic, Source.serial))
+        _ = device(soc, "rtc", Map.clock, 0x1000, "google,goldfish-rtc", interrupt: (wired, Source.clock))
+        let serial = device(soc, "serial", Map.serial, 0x100, "ns16550a", interrupt: (wired, Source.serial))
         serial.set("clock-frequency", 3_686_400)
         let path = "/soc/serial@" + Self.hex(Map.serial)
         root.node("aliases").set("serial0", path)
         root.node("chosen").set("stdout-path", path)
         for slot in 0 ..< Self.virtioSlots {
             _ = device(soc, "virtio_mmio", Map.virtio.base + UInt64(slot) * Map.virtio.stride, 0x1000, "virtio,mmio",
-                       interrupt: (plic, Source.virtio + slot))
+                       interrupt: (wired, Source.virtio + slot))
         }
         let configuration = device(root, "fw-cfg", Map.firmwareConfiguration, 0x18, "qemu,fw-cfg-mmio")
         configuration.set("dma-coherent")
@@ -123,7 +75,7 @@ extension Virt {
         flash.set("compatible", "cfi-flash")
     }
 
-    private func describePCI(_ soc: DeviceTreeNode, _ plic: DeviceTreeNode) {
+    private func describePCI(_ soc: DeviceTreeNode, _ wired: WiredInterrupts) {
         let pci = soc.node("pci@" + Self.hex(Map.configuration.base))
         pci.set("#address-cells", 3)
         pci.set("#interrupt-cells", 1)
@@ -133,6 +85,7 @@ extension Virt {
         pci.set("linux,pci-domain", 0)
         pci.set("bus-range", 0, 0xff)
         pci.set("dma-coherent")
+        if let messages = wired.messages { pci.set("msi-parent", messages.handle) }
         region(pci, Map.configuration)
         let io: UInt32 = 0x100_0000, memory32: UInt32 = 0x200_0000, memory64: UInt32 = 0x300_0000
         var ranges = [io, 0, 0] + DeviceTree.cells(Map.pciPorts.base) + DeviceTree.cells(Map.pciPorts.size)
@@ -145,22 +98,10 @@ extension Virt {
         var map: [UInt32] = []
         for slot in 0 ..< 4 as Range<UInt32> {
             for pin in 0 ..< 4 as Range<UInt32> {
-                map += [slot << 11, 0, 0, pin + 1, plic.handle, UInt32(Source.pci) + (slot + pin) % 4]
+                map += [slot << 11, 0, 0, pin + 1, wired.node.handle] + wired.cells(Source.pci + Int(slot + pin) % 4)
             }
         }
         pci.set("interrupt-map", cells: map)
         pci.set("interrupt-map-mask", 0x1800, 0, 0, 7)
-    }
-
-    /// The command line, the initial RAM disk and random numbers, in `chosen`.
-    func describeBoot(commandLine: String?, initrd: Range<UInt64>?) {
-        let chosen = tree.root.node("chosen")
-        if let commandLine { chosen.set("bootargs", commandLine) }
-        if let initrd {
-            chosen.set("linux,initrd-start", wide: initrd.lowerBound)
-            chosen.set("linux,initrd-end", wide: initrd.upperBound)
-        }
-        var random = SystemRandomNumberGenerator()
-        chosen["rng-seed"] = (0 ..< 32).map { _ in UInt8.random(in: 0 ... 255, using: &random) }
     }
 }

@@ -16,10 +16,13 @@ public final class Virt: @unchecked Sendable {
         static let supervisorSoftware = 0x2f0_0000 as UInt64
         static let pciPorts = (base: 0x300_0000 as UInt64, size: 0x1_0000 as UInt64)
         static let plic = (base: 0xc00_0000 as UInt64, size: 0x60_0000 as UInt64)
+        static let machineAPLIC = (base: 0xc00_0000 as UInt64, size: 0x8000 as UInt64)
+        static let supervisorAPLIC = (base: 0xd00_0000 as UInt64, size: 0x8000 as UInt64)
         static let serial = 0x1000_0000 as UInt64
         static let virtio = (base: 0x1000_1000 as UInt64, stride: 0x1000 as UInt64)
         static let firmwareConfiguration = 0x1010_0000 as UInt64
         static let flash = (base: 0x2000_0000 as UInt64, size: 0x200_0000 as UInt64)
+        static let machineIMSIC = 0x2400_0000 as UInt64, supervisorIMSIC = 0x2800_0000 as UInt64
         static let configuration = (base: 0x3000_0000 as UInt64, size: 0x1000_0000 as UInt64)
         static let pciMemory = (base: 0x4000_0000 as UInt64, size: 0x4000_0000 as UInt64)
         static let ram = 0x8000_0000 as UInt64
@@ -48,14 +51,14 @@ public final class Virt: @unchecked Sendable {
     /// Devices that were plugged, for names of those without one.
     public var deviceCount = 0
     let tree = DeviceTree()
-    private let plic: DeviceSlot
+    let interrupts: VirtInterrupts
     private let flashes: [RAMBlock]
     private let rom: RAMBlock
     var romHost: UnsafeMutableRawPointer { rom.host }
     /// A device tree that a person gave instead.
     var userTree: DeviceTree?
     /// What was loaded, for resets.
-    var loaded: [(LoadedImage, String)] = []
+    var loader: HartLoader
     /// Whether the first flash holds what the harts begin with.
     let startsInFlash: Bool
 
@@ -80,30 +83,28 @@ public final class Virt: @unchecked Sendable {
         } catch {
             throw ConfigurationError("-m: \(error)")
         }
+        loader = HartLoader(parts.memory, ram: (Map.ram, options.memory), isWide: harts.registerBits == 64)
         parts.place(ram, at: Map.ram)
         parts.place(rom, at: Map.rom.base, isReadOnly: true)
 
-        // Two contexts a hart: machine mode, supervisor mode.
-        let targets = wires.flatMap { [$0.machineExternal, $0.supervisorExternal] }
-        plic = parts.place("plic", PlatformInterruptController(
-            .init(sources: Source.count, priorities: 7, contexts: targets.count, size: Map.plic.size), targets: targets), at: Map.plic.base)
+        interrupts = VirtInterrupts(options.interrupts, parts, wires)
+        let interrupts = interrupts
         parts.place("swi", SoftwareInterruptDevice(wires: wires.map(\.machineSoftware)), at: Map.clint.base)
         let timerHost = parts.host()
         parts.place("mtimer", MachineTimerDevice(timerHost, timebase: timebase, wires: wires.map(\.machineTimer)), host: timerHost,
                     at: Map.clint.base + 0x4000)
         parts.place("test", TestFinisher(requests: parts.requests), at: Map.test)
         let clockHost = parts.host()
-        parts.place("rtc", GoldfishRTC(clockHost, interrupt: PlatformInterruptController.line(Source.clock, into: plic),
+        parts.place("rtc", GoldfishRTC(clockHost, interrupt: interrupts.line(Source.clock),
                                        start: options.realTimeStart), host: clockHost, at: Map.clock)
         let serialHost = parts.host()
         let serial = Serial16550(serialHost, stream: options.serials.first ?? nil,
-                                 interrupt: PlatformInterruptController.line(Source.serial, into: plic))
+                                 interrupt: interrupts.line(Source.serial))
         let serialSlot = parts.place("serial0", serial, host: serialHost, at: Map.serial)
         serialSlot.withDevice { ($0 as? Serial16550)?.connect() }
         firmwareConfiguration = FirmwareConfiguration(parts.host())
         parts.place("fw_cfg", firmwareConfiguration, at: Map.firmwareConfiguration)
-        let plic = plic
-        pci = PCIHost(lines: (0 ..< 4).map { PlatformInterruptController.line(Source.pci + $0, into: plic) }, host: parts.host())
+        pci = PCIHost(lines: (0 ..< 4).map { interrupts.line(Source.pci + $0) }, host: parts.host())
         startsInFlash = options.flashes.first.map { $0 != nil } ?? false
         for index in 0 ..< 2 { placeFlash(index, options.flashes.count > index ? options.flashes[index] : nil) }
         placePCI()
@@ -161,13 +162,21 @@ public final class Virt: @unchecked Sendable {
     func placeEmptySlots() { for slot in 0 ..< Self.virtioSlots where virtio[slot] == nil { placeVirtio(slot, "virtio-mmio\(slot)", nil, parts.host()) } }
 
     /// Resets what is not in `parts`.
-    public func reset() { pci.reset() }
+    public func reset() {
+        pci.reset()
+        interrupts.reset()
+    }
+
+    /// The interrupt files of a hart: its machine's, its supervisor's, those of its guests; nil: the board has none.
+    public func interruptFiles(ofHart number: Int) -> (machine: InterruptFile, supervisor: InterruptFile, guests: [InterruptFile])? {
+        interrupts.files.indices.contains(number) ? interrupts.files[number] : nil
+    }
 
     /// The device tree as it would be loaded.
     public var deviceTreeBlob: [UInt8] { (userTree ?? tree).flattened() }
 
     /// The wire of interrupt source `number`.
-    public func line(_ number: Int) -> InterruptLine { PlatformInterruptController.line(number, into: plic) }
+    public func line(_ number: Int) -> InterruptLine { interrupts.line(number) }
     /// Where a 64-bit PCI window begins.
     public var highPCIBase: UInt64 { (Map.ram + options.memory + Map.highPCISize - 1) / Map.highPCISize * Map.highPCISize }
 }

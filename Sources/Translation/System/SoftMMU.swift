@@ -140,6 +140,12 @@ public final class SoftMMU: @unchecked Sendable {
         return MemorySpan(block: block, offset: range.offset &+ skipped, count: range.size &- skipped, isReadOnly: isReadOnly)
     }
 
+    /// Whether the memory that the last `span` found reaches from `start` on: a window of a device may lie in front of it.
+    private func isMemory(from start: UInt64, to physical: UInt64) -> Bool {
+        guard let (first, span) = near, physical &- first < span.count else { return true }
+        return start &- first < span.count
+    }
+
     /// Host memory for an access of `bytes` bytes at virtual `address`, if it is RAM. For a store, whoever watches the page
     /// has been told.
     public func host(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int) -> HostAccess {
@@ -160,7 +166,7 @@ public final class SoftMMU: @unchecked Sendable {
             }
             isWatched = !span.block.flags(ofPage: number).isDisjoint(with: .watched)
         }
-        guard page.size >= RAMBlock.pageBytes, span.offset >= inside, span.count >= RAMBlock.pageBytes &- inside else {
+        guard page.size >= RAMBlock.pageBytes, span.offset >= inside, span.count >= RAMBlock.pageBytes &- inside, isMemory(from: page.physical &- inside, to: page.physical) else {
             return .memory(span.host)
         }
         if page.size > RAMBlock.pageBytes { large[mmuIndex & 15].add(address, page.size) }

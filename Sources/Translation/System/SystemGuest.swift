@@ -89,3 +89,9 @@ public protocol DebuggableSystemGuest: SystemGuest, DebuggableGuest {
     /// nil if nothing is mapped there. Neither page tables nor the vCPU change, and nothing is recorded. For vCPUs that stand still.
     func physicalAddress(_ address: UInt64, of vcpu: VCPU, memory: AddressSpace) -> UInt64?
 }
+
+/// A guest whose page tables can be shown.
+public protocol MappedGuest: SystemGuest {
+    /// As `info mem` prints them.
+    func describeMappings(of vcpu: VCPU, memory: AddressSpace) -> String
+}

@@ -1,5 +1,5 @@
 // apus-bare   runs a bare-metal program on the virt board, with its serial port on standard output.
-//   apus-bare [--engine interpreter|x64] [--cpu MODEL] [--harts N] [--memory MIB] PROGRAM
+//   apus-bare [--engine interpreter|x64] [--cpu MODEL] [--aia none|aplic|GUESTS] [--harts N] [--memory MIB] PROGRAM
 
 import Char
 import Core
@@ -20,12 +20,16 @@ func fail(_ text: String) -> Never {
 }
 
 var engineName = "x64", cpu = "rv64", count = 1, mebibytes = 128, program: String?
+var interrupts = InterruptArchitecture.plic
 var arguments = CommandLine.arguments.dropFirst()
 while let argument = arguments.popFirst() {
     func value() -> String { arguments.popFirst() ?? { fail("\(argument) needs a value") }() }
     switch argument {
     case "--engine": engineName = value()
     case "--cpu": cpu = value()
+    case "--aia":
+        let name = value()
+        interrupts = name == "none" ? .plic : name == "aplic" ? .aplic : .imsic(guests: Int(name) ?? 0)
     case "--harts": count = Int(value()) ?? 1
     case "--memory": mebibytes = Int(value()) ?? 128
     default: program = argument
@@ -38,7 +42,7 @@ bytes.removeLast(bytes.count - size)
 
 guard let loop = EventLoop(name: "bare") else { fail("no event loop") }
 let guest: RISCVMachineGuest
-do { guest = try RISCVMachineGuest(parsing: cpu) } catch { fail("\(error)") }
+do { guest = try RISCVMachineGuest(parsing: cpu, guestFiles: interrupts.guestFiles) } catch { fail("\(error)") }
 var options = EngineOptions()
 options.isMachine = true
 options.makeStepper = { InterpreterStepper(guest: $0) }
@@ -64,11 +68,15 @@ let harts = Locked<[Hart]>([])
 func wire(_ number: Int, _ interrupt: HartInterrupt) -> InterruptLine {
     InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setInterrupt(interrupt, level) }
 }
-let wires = (0 ..< count).map {
-    HartInterrupts(machineSoftware: wire($0, .machineSoftware), machineTimer: wire($0, .machineTimer), machineExternal: wire($0, .machineExternal),
-                   supervisorSoftware: wire($0, .supervisorSoftware), supervisorExternal: wire($0, .supervisorExternal))
+let wires = (0 ..< count).map { number in
+    HartInterrupts(machineSoftware: wire(number, .machineSoftware), machineTimer: wire(number, .machineTimer), machineExternal: wire(number, .machineExternal),
+                   supervisorSoftware: wire(number, .supervisorSoftware), supervisorExternal: wire(number, .supervisorExternal),
+                   guestExternal: (1 ..< (interrupts.guestFiles ?? 0) + 1).map { guest in
+        InterruptLine { level in harts.withLock { $0.indices.contains(number) ? $0[number] : nil }?.setGuestInterrupt(guest, level) }
+    })
 }
 var board = BoardOptions(processors: count, memory: UInt64(mebibytes) << 20)
+board.interrupts = interrupts
 board.serials = [DescriptorStream("stdio", loop: loop, input: -1, output: 1, ownsDescriptors: false)]
 let description = HartDescription(registerBits: guest.model.xlen.bits, isaString: guest.model.extensions.isaString, extensions: [], mmuType: "riscv,sv57")
 do {
@@ -78,6 +86,9 @@ do {
     try virt.finish(files)
     for number in 0 ..< count {
         let hart = guest.makeHart(processors[number].vcpu, number: number, timebase: virt.timebase) { processors[number].requestInterrupt() }
+        if let files = virt.interruptFiles(ofHart: number) {
+            hart.interruptFiles = HartInterruptFiles(machine: files.machine, supervisor: files.supervisor, guests: files.guests)
+        }
         harts.withLock { $0.append(hart) }
     }
     processors.reset()

@@ -30,6 +30,8 @@ extension Hart {
                 register = replacement
             }
         }
+        // A virtual machine whose hypervisor makes up its interrupts must not clear one by its timer.
+        if isWritten, register.number == 0x24d || register.number == 0x25d, let denial = virtualTrapDenial { return (nil, denial) }
         if let denial = register.check?(self) ?? stateDenial(number) { return (nil, denial) }
         return (register, nil)
     }

@@ -13,6 +13,15 @@ enum CSRAccess {
         let isWritten = descriptor & CSRAccess.written != 0
         let (found, denial) = hart.register(UInt16(truncatingIfNeeded: descriptor & 0xfff), isWritten: isWritten)
         guard let register = found else { return hart.deny(denial ?? .illegal) }
+        if isWritten, let exchange = register.exchange {
+            let (clear, set): (UInt64, UInt64) = switch descriptor >> CSRAccess.operationShift & 3 {
+            case 0: (~0, operand)
+            case 1: (0, operand)
+            default: (operand, 0)
+            }
+            state.storeBytes(of: exchange(hart, clear, set), toByteOffset: Int(RISCVState.readValue), as: UInt64.self)
+            return 0
+        }
         let old = register.read(hart)
         state.storeBytes(of: old, toByteOffset: Int(RISCVState.readValue), as: UInt64.self)
         if isWritten, let write = register.write {

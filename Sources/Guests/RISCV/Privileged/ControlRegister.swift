@@ -13,23 +13,27 @@ final class ControlRegister: Sendable {
     let read: @Sendable (Hart) -> UInt64
     /// nil: writes are ignored.
     let write: (@Sendable (Hart, UInt64) -> Void)?
+    /// Replaces the value by `old & ~clear | set` and returns the old one: registers that others change at the same time.
+    let exchange: (@Sendable (Hart, _ clear: UInt64, _ set: UInt64) -> UInt64)?
 
     init(_ number: UInt16, _ name: String, exists: @escaping @Sendable (Hart) -> Bool = { _ in true },
          check: (@Sendable (Hart) -> AccessDenial?)? = nil,
-         read: @escaping @Sendable (Hart) -> UInt64, write: (@Sendable (Hart, UInt64) -> Void)? = nil) {
+         read: @escaping @Sendable (Hart) -> UInt64, write: (@Sendable (Hart, UInt64) -> Void)? = nil,
+         exchange: (@Sendable (Hart, _ clear: UInt64, _ set: UInt64) -> UInt64)? = nil) {
         self.number = number
         self.name = name
         self.exists = exists
         self.check = check
         self.read = read
-        self.write = write
+        if let exchange { self.write = { hart, value in _ = exchange(hart, ~0, value) } } else { self.write = write }
+        self.exchange = exchange
     }
 
     /// The lowest privilege that may access it.
     var privilege: UInt64 { UInt64(number >> 8 & 3) }
     var isReadOnly: Bool { number >> 10 == 3 }
 
-    static let all: [ControlRegister] = machine + supervisor + hypervisor + protection + counters + identification + stateEnable
+    static let all: [ControlRegister] = machine + supervisor + hypervisor + protection + counters + identification + stateEnable + advancedInterrupts
     /// By number.
     static let table: [ControlRegister?] = {
         var table = [ControlRegister?](repeating: nil, count: 4096)
@@ -81,8 +85,11 @@ extension Hart {
         noteInterrupts()
     }
 
-    fileprivate static let machineInterrupts: UInt64 = 1 << 3 | 1 << 7 | 1 << 11
+    static let machineInterrupts: UInt64 = 1 << 3 | 1 << 7 | 1 << 11
     static let supervisorInterrupts: UInt64 = 1 << 1 | 1 << 5 | 1 << 9
+
+    /// What is written to the lower half of a register, with its upper half `old` where there is one by itself.
+    func widened(_ value: UInt64, _ old: UInt64) -> UInt64 { xlen == .rv64 ? value : old & ~0xffff_ffff | value & 0xffff_ffff }
 
     func setEnables(_ value: UInt64, _ mask: UInt64) {
         mie = Self.merge(mie, value, mask)
@@ -94,7 +101,8 @@ extension Hart {
 
     /// The bits of `mip` that software drives: SSIP, SEIP, VSSIP and, unless `stimecmp` does, STIP.
     fileprivate var writablePending: UInt64 {
-        var bits: UInt64 = 1 << 1 | 1 << 9
+        var bits: UInt64 = 1 << 1
+        if advanced.mvien & 1 << 9 == 0 { bits |= 1 << 9 }
         if !usesStimecmp { bits |= 1 << 5 }
         if configuration.hasHypervisor { bits |= VirtualInterrupts.software }
         return bits
@@ -194,7 +202,7 @@ extension ControlRegister {
             let top: UInt64 = hart.xlen == .rv64 ? 1 << 63 : 1 << 31
             return hart.status & (MStatus.supervisorView & hart.xlen.mask | top)
         }, write: { $0.writeStatus($1, MStatus.supervisorWritable) }),
-        ControlRegister(0x104, "sie", read: { $0.mie & $0.mideleg & Hart.supervisorInterrupts }, write: { $0.setEnables($1, $0.mideleg & Hart.supervisorInterrupts) }),
+        ControlRegister(0x104, "sie", read: { $0.supervisorEnable & $0.xlen.mask }, write: { $0.writeSupervisorEnable($0.widened($1, $0.supervisorEnable)) }),
         ControlRegister(0x105, "stvec", read: { $0.stvec }, write: { $0.stvec = $0.vector($0.stvec, $1) }),
         ControlRegister(0x106, "scounteren", read: { $0.scounteren }, write: { $0.scounteren = $1 & $0.counterMask }),
         ControlRegister(0x10a, "senvcfg", read: { $0.senvcfg }, write: { $0.senvcfg = $1 & EnvironmentConfiguration.cacheBits }),
@@ -202,7 +210,7 @@ extension ControlRegister {
         ControlRegister(0x141, "sepc", read: { $0.sepc & $0.pcMask }, write: { $0.sepc = $1 & $0.pcMask }),
         ControlRegister(0x142, "scause", read: { $0.scause }, write: { $0.scause = $1 }),
         ControlRegister(0x143, "stval", read: { $0.stval }, write: { $0.stval = $1 }),
-        ControlRegister(0x144, "sip", read: { $0.mip & $0.mideleg & Hart.supervisorInterrupts }, write: { $0.setSoftwareBits(1 << 1 & $0.mideleg, $1) }),
+        ControlRegister(0x144, "sip", read: { $0.supervisorPending & $0.xlen.mask }, write: { $0.writeSupervisorPending($0.widened($1, $0.supervisorPending)) }),
         ControlRegister(0x14d, "stimecmp", exists: { $0.configuration.hasSstc }, check: { $0.timerDenial }, read: { $0.stimecmp & $0.xlen.mask }, write: { hart, value in
             hart.stimecmp = hart.xlen == .rv64 ? value : hart.stimecmp & ~word | value
             hart.updateTimers()

@@ -35,6 +35,8 @@ public struct PrivilegedConfiguration: Sendable {
     /// The largest page-table format: 32, 39, 48 or 57; 0: none.
     public var addressBits = 57
     public var pmpEntries = 16
+    public var hasSmaia = false
+    public var hasSsaia = false
     public var hasSmepmp = false
     public var hasSmstateen = false
     public var hasSstc = true
@@ -62,6 +64,8 @@ public final class Hart: @unchecked Sendable {
     let timebase: Timebase
     private let wake: @Sendable () -> Void
     let state: UnsafeMutableRawPointer
+    /// Where traps, translations and wrong accesses are told of that `-d` asks for.
+    public let log: TranslationLog?
 
     // MARK: state
 
@@ -79,6 +83,9 @@ public final class Hart: @unchecked Sendable {
     let pmp: PhysicalMemoryProtection
     var hypervisor = HypervisorState()
     var stateEnable = StateEnable()
+    var advanced = AdvancedInterrupts()
+    /// The hart's IMSIC, where the machine has one; set before it runs.
+    public var interruptFiles: HartInterruptFiles?
 
     /// The exception that a walk or a helper has recorded.
     var recorded = RecordedException()
@@ -100,8 +107,9 @@ public final class Hart: @unchecked Sendable {
     private let guestExternal: UnsafeMutablePointer<UInt32>
 
     /// - Parameter wake: makes the vCPU look at its interrupts soon; called from any thread.
-    init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, wake: @escaping @Sendable () -> Void) {
+    init(_ vcpu: VCPU, number: Int, model: CPUModel, configuration: PrivilegedConfiguration, timebase: Timebase, log: TranslationLog?, wake: @escaping @Sendable () -> Void) {
         self.vcpu = vcpu
+        self.log = log
         state = vcpu.state
         self.number = number
         xlen = model.xlen
@@ -146,6 +154,7 @@ public final class Hart: @unchecked Sendable {
         }
         pmp.reset()
         stateEnable = StateEnable()
+        advanced = AdvancedInterrupts()
         _ = apus_atomic_and_u32(software, 0)
         updateTimers()
         updateContext()
@@ -162,7 +171,8 @@ public final class Hart: @unchecked Sendable {
     var softwareBits: UInt64 { UInt64(apus_atomic_or_u32(software, 0)) }
     /// `mip`
     var mip: UInt64 {
-        var bits = wireBits | softwareBits
+        // SEIP of software is apart where machine mode filters external interrupts.
+        var bits = wireBits | softwareBits & ~(advanced.mvien & 1 << 9)
         if configuration.guestExternalInterrupts > 0 {
             let guests = guestInterrupts
             if guests & hypervisor.hgeie != 0 { bits |= VirtualInterrupts.guestExternal }

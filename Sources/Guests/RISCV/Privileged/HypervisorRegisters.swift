@@ -8,7 +8,7 @@ extension ControlRegister {
     /// The register that takes the place of a supervisor's own one while V is set.
     static func virtual(_ number: UInt16) -> UInt16 {
         switch number {
-        case 0x100, 0x104, 0x105, 0x140 ... 0x144, 0x14d, 0x15d, 0x180: number + 0x100
+        case 0x100, 0x104, 0x105, 0x140 ... 0x144, 0x14d, 0x15d, 0x180, 0x114, 0x150, 0x151, 0x154, 0x15c, 0xdb0: number + 0x100
         default: number
         }
     }
@@ -52,7 +52,7 @@ extension ControlRegister {
         }),
         with(0x643, "htval", read: { $0.hypervisor.htval }, write: { $0.hypervisor.htval = $1 }),
         with(0x644, "hip", read: { $0.mip & VirtualInterrupts.delegated }, write: { $0.setSoftwareBits(VirtualInterrupts.software, $1) }),
-        with(0x645, "hvip", read: { $0.softwareBits & VirtualInterrupts.all }, write: { $0.setSoftwareBits(VirtualInterrupts.all, $1) }),
+        with(0x645, "hvip", read: { $0.virtualPendingBits & $0.xlen.mask }, write: { $0.writeVirtualPendingBits($0.widened($1, $0.virtualPendingBits)) }),
         with(0x64a, "htinst", read: { $0.hypervisor.htinst }, write: { $0.hypervisor.htinst = $1 }),
         with(0x680, "hgatp", { $0.hypervisorTranslationDenial }, read: { $0.hypervisor.hgatp }, write: { $0.writeGuestTranslation($1) }),
         with(0xe12, "hgeip", read: { $0.guestInterrupts }),
@@ -63,14 +63,16 @@ extension ControlRegister {
             let top: UInt64 = hart.xlen == .rv64 ? 1 << 63 : 1 << 31
             return hart.shown(hart.hypervisor.vsstatus) & (MStatus.supervisorView & hart.xlen.mask | top)
         }, write: { $0.writeVirtualStatus($1) }),
-        with(0x204, "vsie", read: { ($0.mie & $0.hypervisor.hideleg) >> 1 }, write: { $0.setEnables($1 << 1, $0.hypervisor.hideleg) }),
+        with(0x204, "vsie", { $0.virtualTrapDenial }, read: { $0.virtualSupervisorEnable & $0.xlen.mask }, write: { hart, value in
+            hart.writeVirtualSupervisorEnable(hart.widened(value, hart.virtualSupervisorEnable))
+        }),
         with(0x205, "vstvec", read: { $0.hypervisor.vstvec }, write: { $0.hypervisor.vstvec = $0.vector($0.hypervisor.vstvec, $1) }),
         with(0x240, "vsscratch", read: { $0.hypervisor.vsscratch }, write: { $0.hypervisor.vsscratch = $1 }),
         with(0x241, "vsepc", read: { $0.hypervisor.vsepc & $0.pcMask }, write: { $0.hypervisor.vsepc = $1 & $0.pcMask }),
         with(0x242, "vscause", read: { $0.hypervisor.vscause }, write: { $0.hypervisor.vscause = $1 }),
         with(0x243, "vstval", read: { $0.hypervisor.vstval }, write: { $0.hypervisor.vstval = $1 }),
-        with(0x244, "vsip", read: { ($0.mip & $0.hypervisor.hideleg) >> 1 }, write: { hart, value in
-            hart.setSoftwareBits(VirtualInterrupts.software & hart.hypervisor.hideleg, value << 1)
+        with(0x244, "vsip", { $0.virtualTrapDenial }, read: { $0.virtualSupervisorPending & $0.xlen.mask }, write: { hart, value in
+            hart.writeVirtualSupervisorPending(hart.widened(value, hart.virtualSupervisorPending))
         }),
         with(0x24d, "vstimecmp", { $0.timerDenial }, read: { $0.hypervisor.vstimecmp & $0.xlen.mask }, write: { hart, value in
             hart.hypervisor.vstimecmp = hart.xlen == .rv64 ? value : hart.hypervisor.vstimecmp & ~word | value

@@ -3,7 +3,8 @@
 
 extension RISCVMachineGuest {
     /// Makes a guest from a `-cpu` argument.
-    public convenience init(parsing text: String, xlen: XLEN = .rv64) throws(CPUModelError) {
+    /// - Parameter guestFiles: the machine has an IMSIC, with so many interrupt files for guests of each hart; nil: it has none.
+    public convenience init(parsing text: String, xlen: XLEN = .rv64, guestFiles: Int? = nil) throws(CPUModelError) {
         var parts = text.split(separator: ",", omittingEmptySubsequences: true).map(String.init)
         var configuration = PrivilegedConfiguration()
         if xlen == .rv32 { configuration.addressBits = 32 }
@@ -14,6 +15,11 @@ extension RISCVMachineGuest {
             parts.removeFirst()
         }
         for part in parts where try !configuration.take(part, xlen) { unprivileged.append(part) }
+        if let guestFiles {
+            // As in QEMU, harts of a machine with an IMSIC have the CSRs that reach it.
+            (configuration.hasSmaia, configuration.hasSsaia) = (true, configuration.hasSupervisor)
+            configuration.guestExternalInterrupts = configuration.hasHypervisor ? guestFiles : 0
+        }
         let model = try CPUModel(parsing: unprivileged.joined(separator: ","), xlen: xlen)
         if let reason = configuration.contradiction(model) { throw .contradiction(reason) }
         self.init(model: model, configuration: configuration)
@@ -70,6 +76,8 @@ extension PrivilegedConfiguration {
         case "u": hasUser = isOn
         case "mmu": addressBits = isOn ? (xlen == .rv32 ? 32 : max(addressBits, 39)) : 0
         case "pmp": pmpEntries = isOn ? 16 : 0
+        case "smaia": hasSmaia = isOn
+        case "ssaia": hasSsaia = isOn
         case "smepmp": hasSmepmp = isOn
         case "smstateen": hasSmstateen = isOn
         case "sstc": hasSstc = isOn
@@ -88,7 +96,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "smepmp", "smstateen", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.

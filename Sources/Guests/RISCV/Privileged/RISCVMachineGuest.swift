@@ -6,7 +6,7 @@ import IR
 import Translation
 
 /// The harts of a machine.
-public final class RISCVMachineGuest: SystemGuest {
+public final class RISCVMachineGuest: MappedGuest {
     private let base: RISCVGuest
     public let configuration: PrivilegedConfiguration
     private let harts = Locked<[ObjectIdentifier: Hart]>([:])
@@ -30,8 +30,8 @@ public final class RISCVMachineGuest: SystemGuest {
     ///   - number: `mhartid`.
     ///   - wake: makes the vCPU look at its interrupts soon; called from any thread.
     @discardableResult
-    public func makeHart(_ vcpu: VCPU, number: Int, timebase: Timebase, wake: @escaping @Sendable () -> Void) -> Hart {
-        let hart = Hart(vcpu, number: number, model: model, configuration: configuration, timebase: timebase, wake: wake)
+    public func makeHart(_ vcpu: VCPU, number: Int, timebase: Timebase, log: TranslationLog? = nil, wake: @escaping @Sendable () -> Void) -> Hart {
+        let hart = Hart(vcpu, number: number, model: model, configuration: configuration, timebase: timebase, log: log, wake: wake)
         harts.withLock { $0[ObjectIdentifier(vcpu)] = hart }
         return hart
     }
@@ -75,11 +75,16 @@ public final class RISCVMachineGuest: SystemGuest {
     public func dataIndex(context: UInt64) -> Int { Int(truncatingIfNeeded: context >> MachineContext.indexShift & 15) }
 
     public func translate(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int, of vcpu: VCPU, memory: AddressSpace) -> PageTranslation? {
-        Hart.of(vcpu.state)?.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
+        guard let hart = Hart.of(vcpu.state) else { return nil }
+        let page = hart.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
+        if let log = hart.log, log.items.contains(.mmu) { log.write(hart.describe(page, address, kind, index: mmuIndex)) }
+        return page
     }
 
     public func recordBusError(_ address: UInt64, _ kind: AccessKind, mmuIndex: Int, of vcpu: VCPU) {
-        Hart.of(vcpu.state)?.busError(address, kind, index: mmuIndex)
+        guard let hart = Hart.of(vcpu.state) else { return }
+        if let log = hart.log, log.items.contains(.guestErrors) { log.write("Invalid \(kind.word) at addr 0x\(String(address, radix: 16)), hart \(hart.number), reason: rejected\n") }
+        hart.busError(address, kind, index: mmuIndex)
     }
 
     public func deliversInside(_ reason: ExitReason) -> Bool {
@@ -143,7 +148,7 @@ public final class RISCVMachineGuest: SystemGuest {
 
     public func hasWakeUp(_ vcpu: VCPU) -> Bool {
         guard let hart = Hart.of(vcpu.state) else { return true }
-        return hart.mip & hart.mie != 0
+        return hart.hasPendingInterrupt
     }
 
     public func reset(_ vcpu: VCPU) {

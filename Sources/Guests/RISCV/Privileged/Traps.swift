@@ -10,6 +10,7 @@ extension Hart {
 
     /// The interrupt that would be taken now, and by which mode.
     func pendingInterrupt() -> (number: UInt64, target: TrapTarget)? {
+        if hasAdvancedInterrupts { return advancedPendingInterrupt() }
         let pending = mip & mie
         guard pending != 0 else { return nil }
         let isVirtual = hypervisor.isVirtual
@@ -18,7 +19,8 @@ extension Hart {
         let delegated = pending & mideleg
         if isVirtual || privilege == .user || mstatus & MStatus.sie != 0, let number = Self.first(delegated & ~hypervisor.hideleg) { return (number, .supervisor) }
         if isVirtual, privilege == .user || hypervisor.vsstatus & MStatus.sie != 0, let number = Self.first(delegated & hypervisor.hideleg) {
-            return (number, .virtualSupervisor)
+            // A virtual machine knows its interrupts by the numbers of supervisor mode.
+            return (VirtualInterrupts.all >> number & 1 != 0 ? number - 1 : number, .virtualSupervisor)
         }
         return nil
     }
@@ -55,8 +57,8 @@ extension Hart {
         let top: UInt64 = isInterrupt ? 1 << UInt64(xlen.bits - 1) : 0
         let pc = self.pc & xlen.mask, value = exception.value & xlen.mask
         let isVirtual = hypervisor.isVirtual
+        if let log, log.items.contains(.interrupts) { log.write(describeTrap(number, isInterrupt: isInterrupt, pc: pc, value: value)) }
         let vector: UInt64
-        var vectored = number
         switch target {
         case .machine:
             (mepc, mcause, mtval) = (pc, number | top, value)
@@ -88,14 +90,12 @@ extension Hart {
             hypervisor.isVirtual = false
             vector = stvec
         case .virtualSupervisor:
-            // A virtual machine knows its interrupts by the numbers of supervisor mode.
-            if isInterrupt, VirtualInterrupts.all >> number & 1 != 0 { vectored = number - 1 }
-            (hypervisor.vsepc, hypervisor.vscause, hypervisor.vstval) = (pc, vectored | top, value)
+            (hypervisor.vsepc, hypervisor.vscause, hypervisor.vstval) = (pc, number | top, value)
             hypervisor.vsstatus = Self.entered(hypervisor.vsstatus, from: privilege)
             privilege = .supervisor
             vector = hypervisor.vstvec
         }
-        self.pc = ((vector & ~3) &+ (isInterrupt && vector & 3 == 1 ? 4 &* vectored : 0)) & xlen.mask
+        self.pc = ((vector & ~3) &+ (isInterrupt && vector & 3 == 1 ? 4 &* number : 0)) & xlen.mask
         updateContext()
     }
 
