@@ -39,6 +39,7 @@ struct MachineAssembler {
         guard let kind = MachineKind.find(configuration.machine) else {
             throw ConfigurationError("-machine: '\(configuration.machine)' is not supported, expected one of \(MachineKind.all.map(\.name).joined(separator: ", ")) (-machine help)")
         }
+        guard kind.name == "virt" || configuration.interrupts == .plic else { throw ConfigurationError("-machine: \(kind.name) has no property 'aia'") }
         // The empty machine has no processors.
         let processorCount = kind.name == "none" ? 0 : configuration.processors
         guard let loop = EventLoop(name: "main") else { throw ConfigurationError("the host has no descriptors or threads left") }

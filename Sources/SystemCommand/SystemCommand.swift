@@ -74,6 +74,7 @@ public enum SystemCommand {
     Runs a whole computer. Options are QEMU's; one that is not supported is refused by name.
 
       -M MACHINE[,dumpdtb=FILE][,acpi=off][,memory-backend=ID]   the machine ('-M help')
+            [,aia=none|aplic|aplic-imsic][,aia-guests=N]            the interrupt controllers of virt
       -cpu MODEL[,SWITCH=on|off]  the processor ('-cpu help')
       -smp N                      how many processors
       -m SIZE                     memory, in MiB unless the size says otherwise

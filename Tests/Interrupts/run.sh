@@ -52,6 +52,7 @@ for harts in 1 4; do
 done
 say "what cannot be"
 refuse "'aia' is 'imsic', expected none, aplic or aplic-imsic" virt,aia=imsic
+refuse "spike has no property 'aia'" spike,aia=aplic
 refuse "'aia-guests' is '8', expected 0 to 7" virt,aia=aplic-imsic,aia-guests=8
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
