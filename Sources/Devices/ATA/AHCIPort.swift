@@ -42,8 +42,6 @@ final class AHCIPort {
     private var isQueuing = false
     /// An error has stopped the port until it is started anew.
     private var isHalted = false
-    /// The device's signature could not be received yet.
-    private var owesSignature = false
     /// The device is held in a reset by software.
     private var isHeld = false
 
@@ -114,7 +112,8 @@ final class AHCIPort {
         if old & Command.start != 0, !isRunning {
             (active, issued, current, isHalted) = (0, 0, 0, false)
         }
-        if command & Command.receive != 0, owesSignature { sendSignature(memory) }
+        // The device's signature waits for the place that it is received in.
+        if command & Command.receive != 0, signature == Self.noSignature, control & 15 == 0 { sendSignature(memory) }
         return old & Command.start == 0 && isRunning
     }
 
@@ -124,7 +123,7 @@ final class AHCIPort {
         control = value & 0xfff
         let now = control & 15
         if now == 1, old != 1 || now == 4 {
-            (taskFile, signature, owesSignature) = (Self.noDevice, Self.noSignature, false)
+            (taskFile, signature) = (Self.noDevice, Self.noSignature)
         }
         if old == 1 || old == 4, now == 0 { connect(memory, isPowerOn: false) }
     }
@@ -150,12 +149,7 @@ final class AHCIPort {
     }
 
     private func sendSignature(_ memory: GuestMemory) {
-        guard let unit else { return }
-        guard command & Command.receive != 0 else {
-            owesSignature = true
-            return
-        }
-        owesSignature = false
+        guard let unit, command & Command.receive != 0 else { return }
         signature = unit.signature
         taskFile = UInt32(unit.resetStatus) | 0x100
         let place = unit.signature
@@ -278,7 +272,6 @@ final class AHCIPort {
         try state.field("issued", &issued)
         try state.field("current", &current)
         try state.field("halted", &isHalted)
-        try state.field("owes", &owesSignature)
         try state.field("held", &isHeld)
         if state.isLoading {
             (underWay, isQueuing) = (0, false)
