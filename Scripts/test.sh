@@ -50,6 +50,7 @@ part "programs started by the kernel" Tests/BinaryFormat/run.sh
 part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
 part "disk images beside qemu-img" Tests/Images/run.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
+part "random trials of the writable image formats" Tests/Images/trials.sh ${APUS_FULL:+10000 1000}
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "disks of machines with a real kernel" Tests/Disks/run.sh
 part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
