@@ -103,6 +103,8 @@ public final class SCSIBus: ChildBus {
         return place
     }
 
+    /// Where the unit of a disk is.
+    public func place(of disk: BlockDevice) -> Place? { content.withLock { $0.first { ($0.value as? SCSIDisk)?.disk === disk }?.key } }
     public func find(_ place: Place) -> (any SCSIUnit)? { content.withLock { $0[place] } }
     /// Units of a target, in order.
     public func units(_ target: Int) -> [Int] { content.withLock { $0.keys.filter { $0.target == target }.map(\.unit).sorted() } }
@@ -112,7 +114,7 @@ public final class SCSIBus: ChildBus {
     }
 
     /// Whether a unit's requests may be held back for long.
-    var isThrottled: Bool { content.withLock { $0.values.contains { ($0 as? any DiskOwner)?.disks.contains { $0.isThrottled } ?? false } } }
+    var isThrottled: Bool { content.withLock { $0.values.contains { ($0 as? SCSIDisk)?.disk.isThrottled ?? false } } }
 
     /// REPORT LUNS of a target (SPC-4 6.33); unit 0 is always there.
     func report(_ target: Int, _ request: SCSIRequest) -> SCSIReply {
