@@ -1,6 +1,7 @@
 // What the balloon's object has beside its properties: statistics of the guest, and how often it is asked for them. `qom-set`
 // changes that and nothing else.
 
+import Block
 import Core
 import Devices
 import Monitor

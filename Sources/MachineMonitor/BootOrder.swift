@@ -40,7 +40,19 @@ extension DeviceTable {
         default: entry.driver == "nvme" ? "/namespace@1,0" : "/disk@0,0"
         }
         guard let parent = parentPath(of: entry) else { return nil }
+        if entry.isChild { return unitPath(entry).map { parent + $0 } }
         return parent + end
+    }
+
+    /// A disk behind a controller; nil: firmware has no path for it.
+    private func unitPath(_ entry: Entry) -> String? {
+        guard let disk = entry.disks.first else { return nil }
+        if entry.driver.hasPrefix("ide-"), let port = entry.bus.split(separator: ".").last { return "/drive@\(port)/disk@0" }
+        for bus in buses("SCSI") {
+            guard let place = (bus as? SCSIBus)?.place(of: disk) else { continue }
+            return "/channel@0/disk@\(String(place.target, radix: 16)),\(String(place.unit, radix: 16))"
+        }
+        return nil
     }
 
     private func parentPath(of entry: Entry) -> String? {

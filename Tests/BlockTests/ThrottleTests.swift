@@ -1,4 +1,5 @@
 import Block
+import Core
 import Formats
 import Testing
 

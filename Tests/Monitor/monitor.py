@@ -547,6 +547,34 @@ async def test_acpi():
         process.wait()
 
 
+async def test_scsi():
+    """Units come and go behind a virtio-scsi controller."""
+    options = ["-device", "virtio-scsi-pci,id=s", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-drive", f"file={folder}/disk2.img,format=raw,if=none,id=e"]
+    with open(f"{folder}/disk2.img", "r+b") as disk:
+        disk.write(b"HOT-SCSI-UNIT-01")
+    async with Machine(*options, "-device", "scsi-hd,drive=d,bus=s.0,scsi-id=0", "-initrd", f"{folder}/scsi-initrd") as machine:
+        console = await machine.console()
+        await console.until("GUEST-READY")
+        text = await console.run("$B ls /sys/block")
+        check("the first disk", "sda" in text and "sdb" not in text, text)
+        await machine.do("device_add", driver="scsi-hd", id="hot", drive="e", bus="s.0", **{"scsi_id": 3, "lun": 2})
+        text = await console.run("for i in 1 2 3 4 5 6 7 8; do [ -e /sys/block/sdb ] && break; $B sleep 0.5; done; $B head -c 16 /dev/sdb; $B ls -d /sys/block/sdb/device/scsi_disk/*")
+        check("a unit comes", "HOT-SCSI-UNIT-01" in text and "0:0:3:2" in text, text)
+        await console.run("$B echo WRITTEN-BY-GUEST | $B dd of=/dev/sdb bs=512 count=1 conv=sync,fsync 2>/dev/null")
+        check("it is written", open(f"{folder}/disk2.img", "rb").read(16) == b"WRITTEN-BY-GUEST")
+        await machine.refuses("a disk that is in use", "already in use", "device_add", driver="scsi-hd", id="hot2", drive="e", bus="s.0")
+        await machine.do("device_del", id="hot")
+        event = await machine.event("DEVICE_DELETED")
+        check("DEVICE_DELETED of a unit", event["data"]["device"] == "hot", event)
+        text = await console.run("for i in 1 2 3 4 5 6 7 8; do [ -e /sys/block/sdb ] || break; $B sleep 0.5; done; $B ls /sys/block; $B head -c 4 /dev/sda | $B wc -c")
+        check("a unit goes", "sdb" not in text and "4" in text, text)
+        await machine.do("device_add", driver="scsi-hd", id="hot", drive="e", bus="s.0")
+        text = await console.run("for i in 1 2 3 4 5 6 7 8; do [ -e /sys/block/sdb ] && break; $B sleep 0.5; done; $B head -c 16 /dev/sdb")
+        check("and comes again", "WRITTEN-BY-GUEST" in text, text)
+    async with Machine("-S", "-device", "virtio-scsi-pci,id=s,hotplug=off", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", guest=False) as machine:
+        await machine.refuses("a controller that cannot", "does not support hotplugging", "device_add", driver="scsi-hd", id="x", drive="d", bus="s.0")
+
+
 async def test_schema():
     """Arguments of our commands are QEMU's."""
     if not reference:
@@ -584,7 +612,7 @@ async def test_schema():
 
 async def main():
     chosen = os.environ.get("ONLY")
-    for test in [test_states, test_human, test_options, test_objects, test_commands, test_debugger, test_machines, test_schema, test_policy, test_acpi, test_sources, test_guest]:
+    for test in [test_states, test_human, test_options, test_objects, test_commands, test_debugger, test_machines, test_schema, test_policy, test_scsi, test_acpi, test_sources, test_guest]:
         if chosen and chosen not in test.__name__:
             continue
         try:

@@ -13,6 +13,9 @@ if [ ! -e "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import qemu.qmp' 2> /
 fi
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "$here/make-initrd.sh" "$work/initrd" || exit 1
+# The same with the drivers of SCSI disks.
+mkdir "$work/scsi"
+(cd "$work/scsi" && "$here/../Disks/initrd.sh" ../disks && zcat ../disks | cpio -id --quiet && cp "$here/guest.sh" init && sed -i '/^for m in/s/.*/for m in \/mods\/*.ko; do $B insmod $m 2>\/dev\/null; done/' init && find . | cpio -o -H newc --quiet | gzip -1 > ../scsi-initrd) || exit 1
 truncate -s 4M "$work/disk.img" "$work/disk2.img"
 reference=$("$SCRIPTS/fetch-qemu-system.sh") || exit 1
 TMPDIR=$work timeout 600 "$venv/bin/python" "$here/monitor.py" "$executable" \

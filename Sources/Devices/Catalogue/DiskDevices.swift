@@ -27,8 +27,10 @@ extension DeviceCatalogue {
         return CataloguedDevice(model: DeviceModel(name: name, summary: summary, bus: "SCSI", category: "storage", properties: properties), maker: .child { (properties, context, bus) throws(ConfigurationError) in
             guard let bus = bus as? SCSIBus else { throw ConfigurationError("\(properties.owner): the bus is no SCSI bus") }
             let unit = try SCSIDisk(properties, node: isOptical ? try medium(properties, context) : try node(properties, context), isOptical: isOptical)
-            try bus.attach(unit, properties)
-            return AttachedChild(disks: [unit.disk], drive: unit.isRemovable ? unit : nil)
+            let place = try bus.attach(unit, properties)
+            var attached = AttachedChild(disks: [unit.disk], drive: unit.isRemovable ? unit : nil)
+            if bus.isHotPluggable { attached.detach = { [weak bus] in bus?.detach(place) } }
+            return attached
         })
     }
 

@@ -48,9 +48,10 @@ public final class SCSIBus: ChildBus {
         Property("lun", .integer, "logical unit; the standard is the first free one of the target"),
     ]
     public let kind = "SCSI"
-    public let isHotPluggable = false
+    public let isHotPluggable: Bool
     public static let maximumTarget = 255, maximumUnit = 255
     private let content = Locked<[Place: any SCSIUnit]>([:])
+    private let listener = Locked<(@Sendable (Change) -> Void)?>(nil)
 
     public struct Place: Hashable, Sendable {
         public var target: Int
@@ -58,9 +59,27 @@ public final class SCSIBus: ChildBus {
         public init(_ target: Int, _ unit: Int) { (self.target, self.unit) = (target, unit) }
     }
 
-    public init() {}
+    /// A unit that has come, or is gone.
+    struct Change: Sendable {
+        var place: Place
+        var isThere: Bool
+    }
 
-    public func attach(_ unit: any SCSIUnit, _ properties: Properties) throws(ConfigurationError) {
+    /// - Parameter isHotPluggable: the host adapter tells its driver of changes.
+    public init(isHotPluggable: Bool = false) { self.isHotPluggable = isHotPluggable }
+
+    /// Who is told of each change, on whatever thread makes it.
+    func onChange(_ body: @escaping @Sendable (Change) -> Void) { listener.withLock { $0 = body } }
+
+    /// Takes a unit away.
+    func detach(_ place: Place) {
+        guard content.withLock({ $0.removeValue(forKey: place) }) != nil else { return }
+        listener.withLock { $0 }?(Change(place: place, isThere: false))
+    }
+
+    /// - Returns: the place that the unit got.
+    @discardableResult
+    public func attach(_ unit: any SCSIUnit, _ properties: Properties) throws(ConfigurationError) -> Place {
         let owner = properties.owner
         func number(_ name: String, _ maximum: Int) throws(ConfigurationError) -> Int? {
             guard let value = properties.integer(name) else { return nil }
@@ -69,7 +88,7 @@ public final class SCSIBus: ChildBus {
         }
         _ = try number("channel", 0)
         let target = try number("scsi-id", Self.maximumTarget), logical = try number("lun", Self.maximumUnit)
-        try content.withLock { (content) throws(ConfigurationError) in
+        let place = try content.withLock { (content) throws(ConfigurationError) -> Place in
             let place: Place
             if let target {
                 place = Place(target, logical ?? (0 ... Self.maximumUnit).first { content[Place(target, $0)] == nil } ?? 0)
@@ -78,9 +97,14 @@ public final class SCSIBus: ChildBus {
             }
             guard content[place] == nil else { throw ConfigurationError("\(owner): target \(place.target) has a unit \(place.unit) already") }
             content[place] = unit
+            return place
         }
+        listener.withLock { $0 }?(Change(place: place, isThere: true))
+        return place
     }
 
+    /// Where the unit of a disk is.
+    public func place(of disk: BlockDevice) -> Place? { content.withLock { $0.first { ($0.value as? SCSIDisk)?.disk === disk }?.key } }
     public func find(_ place: Place) -> (any SCSIUnit)? { content.withLock { $0[place] } }
     /// Units of a target, in order.
     public func units(_ target: Int) -> [Int] { content.withLock { $0.keys.filter { $0.target == target }.map(\.unit).sorted() } }
@@ -90,7 +114,7 @@ public final class SCSIBus: ChildBus {
     }
 
     /// Whether a unit's requests may be held back for long.
-    var isThrottled: Bool { content.withLock { $0.values.contains { ($0 as? any DiskOwner)?.disks.contains { $0.isThrottled } ?? false } } }
+    var isThrottled: Bool { content.withLock { $0.values.contains { ($0 as? SCSIDisk)?.disk.isThrottled ?? false } } }
 
     /// REPORT LUNS of a target (SPC-4 6.33); unit 0 is always there.
     func report(_ target: Int, _ request: SCSIRequest) -> SCSIReply {

@@ -26,7 +26,7 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
     public let type = VirtioType.scsi
     public let features: UInt64
     public let queueSizes: [UInt16]
-    public let bus = SCSIBus()
+    public let bus: SCSIBus
     public var childBuses: [any ChildBus] { [bus] }
     private let maximumSectors: UInt32
     private let perUnit: UInt32
@@ -63,6 +63,7 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
         maximumSectors = UInt32(try number("max_sectors", 65535, 1 ... 0xffff_ffff))
         perUnit = UInt32(try number("cmd_per_lun", 128, 1 ... 0xffff_ffff))
         features = Feature.change | (properties.flag("hotplug") ? Feature.hotplug : 0)
+        bus = SCSIBus(isHotPluggable: properties.flag("hotplug"))
     }
 
     public func connect(_ core: VirtioCore) {
@@ -70,6 +71,7 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
         let bus = bus
         workers = RequestWorkers(core.host, thread: thread, take: { [unowned self] in take($0) }, isSmall: { !bus.isThrottled && Self.isSmall($0) },
                                  run: { Self.run($0, bus) }, finish: { [unowned self] in finish($0) })
+        bus.onChange(core.host.callback { [unowned self] (change: SCSIBus.Change) in unitChanged(change) })
     }
 
     // MARK: configuration
@@ -219,10 +221,12 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
 
     // MARK: events
 
-    /// A unit has come or is about to go, while the driver runs.
-    public func unitChanged(_ place: SCSIBus.Place, isThere: Bool) {
+    /// A unit has come or gone.
+    private func unitChanged(_ change: SCSIBus.Change) {
+        // Requests that found the unit are over before it goes.
+        if !change.isThere { workers?.settle() }
         guard core.has(Feature.hotplug) else { return }
-        send(event: 1, place: place, reason: isThere ? 1 : 2)
+        send(event: 1, place: change.place, reason: change.isThere ? 1 : 2)
     }
 
     private func send(event: UInt32, place: SCSIBus.Place?, reason: UInt32) {
@@ -230,7 +234,7 @@ public final class VirtioSCSI: VirtioFunction, QueueResetting, ChildBusOwner {
         guard core.isRunning, let chain = queue.next() else { return missedEvents = true }
         var fields = FieldWriter()
         fields.add(event | (missedEvents ? 0x8000_0000 : 0))
-        if let place { fields.add([1, UInt8(truncatingIfNeeded: place.target), UInt8(truncatingIfNeeded: place.unit >> 8) | 0x40, UInt8(truncatingIfNeeded: place.unit), 0, 0, 0, 0]) }
+        if let place { fields.add([1, UInt8(truncatingIfNeeded: place.target), 0, UInt8(truncatingIfNeeded: place.unit), 0, 0, 0, 0]) }
         fields.pad(to: 12)
         fields.add(reason)
         missedEvents = false
