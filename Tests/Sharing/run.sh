@@ -107,7 +107,7 @@ boot eight apus 'use() { mount -t tmpfs -o size=$1m none /tmp; dd if=/dev/urando
 use 100; [ "$(sha256sum < /tmp/big)" = "$(cat /sum)" ] && echo USED; rm /tmp/big; umount /tmp
 echo FREED; sleep 8; while [ "$(sed -n "s/MemTotal: *\([0-9]*\) kB/\1/p" /proc/meminfo)" -gt 180000 ]; do sleep 1; done; echo SMALL
 n=0; while [ $n -lt 5 ]; do use 20; [ "$(sha256sum < /tmp/big)" = "$(cat /sum)" ] || echo DAMAGED; umount /tmp; n=$((n + 1)); done; echo LOADED
-while [ "$(sed -n "s/MemTotal: *\([0-9]*\) kB/\1/p" /proc/meminfo)" -lt 200000 ]; do sleep 1; done; use 100; [ "$(sha256sum < /tmp/big)" = "$(cat /sum)" ] && echo LARGE; sleep 1' \
+while [ "$(sed -n "s/MemTotal: *\([0-9]*\) kB/\1/p" /proc/meminfo)" -lt 180000 ]; do sleep 1; done; use 100; [ "$(sha256sum < /tmp/big)" = "$(cat /sum)" ] && echo LARGE; sleep 1' \
     -device virtio-balloon-pci,id=b,free-page-reporting=on -qmp unix:m.sock,server=on,wait=off
 wait $a
 for word in USED SMALL LOADED LARGE; do has "balloon" eight "^$word"; done
