@@ -67,7 +67,10 @@ import Testing
         let machine = try GuestMachine(), stream = TestStream()
         try machine.pci.plug("serial", try PCISerial(try Properties("pci-serial", PCISerial.model.properties), stream: stream), host: machine.host(), address: "3")
         let function = machine.function(device: 3)
-        let base = 0x300_0000 + (function.place(0) & 0xffff)
+        function.place(0)
+        // Ports have 16 bits.
+        function.write(0x10, 0xc000, 4)
+        let base: UInt64 = 0x300_c000
         machine.store(base + 7, 0x5a, 1)
         #expect(machine.load(base + 7, 1) == 0x5a)
         machine.store(base, 0x41, 1)

@@ -267,6 +267,8 @@ private struct Stick {
         // An endpoint that the device has not; a device that is gone.
         driver.configure(stick.number, [(7, 7)])
         #expect(driver.transfer(stick.number, 7, room, 8)?.code == 4)
+        // A change is told once it has been acknowledged.
+        machine.store(driver.base + 0x440 + 4 * 16, 1 << 9 | 1 << 17, 4)
         child.detach?()
         #expect(driver.event(34)?.parameter == 5 << 24)
         #expect(driver.transfer(stick.number, 3, room, 13)?.code == 4)

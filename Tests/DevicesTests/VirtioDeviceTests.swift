@@ -42,7 +42,7 @@ extension GuestMachine {
         context.folder = { _ in shared }
         let required = ["serial": "it", "mount_tag": "it", "guest-cid": "42"]
         let given = entry.model.properties.compactMap { property -> (name: String, value: String)? in
-            if case .reference = property.type { (property.name, "it") } else { required[property.name].map { (property.name, $0) } }
+            if case .reference = property.type { ["iothread", "rng"].contains(property.name) ? nil : (property.name, "it") } else { required[property.name].map { (property.name, $0) } }
         }
         return try pci.plug(name, try make(try Properties(name, entry.model.properties, given + settings), context), host: host, address: String(device, radix: 16))
     }

@@ -87,7 +87,7 @@ public final class USBInput: USBFunction {
     public func endpoints(_ speed: USBSpeed) -> [USBEndpoint] {
         // About 10 ms for a keyboard, 4 ms for a tablet at high speed.
         let interval: UInt8 = speed == .high ? (kind == .tablet ? 4 : 7) : 10
-        return [USBEndpoint(address: Self.endpoint, kind: .interrupt, maximumPacket: 8, interval: interval)]
+        return [USBEndpoint(address: Self.endpoint, kind: .interrupt, maximumPacket: kind == .mouse ? 4 : 8, interval: interval)]
     }
 
     public func connect(_ device: USBDevice) {
@@ -177,7 +177,7 @@ public final class USBInput: USBFunction {
             let keys = pressed.count > 6 ? [UInt8](repeating: 1, count: 6) : pressed
             return ([modifiers, 0] as [UInt8]) + keys + [UInt8](repeating: 0, count: 6 - keys.count)
         case .mouse:
-            let bytes: [UInt8] = [last.buttons, clamped(last.x), clamped(last.y), clamped(last.wheel)]
+            let bytes: [UInt8] = [last.buttons & 7, clamped(last.x), clamped(last.y), clamped(last.wheel)]
             return isBoot ? Array(bytes.prefix(3)) : bytes
         case .tablet:
             return [last.buttons, UInt8(last.x & 0xff), UInt8(last.x >> 8 & 0x7f), UInt8(last.y & 0xff), UInt8(last.y >> 8 & 0x7f), clamped(last.wheel)]
@@ -272,8 +272,8 @@ public final class USBInput: USBFunction {
     private var reportDescriptor: [UInt8] {
         switch kind {
         case .keyboard: Self.keys
-        case .mouse: Self.buttons + Self.distances
-        case .tablet: Self.buttons + Self.places
+        case .mouse: Self.buttons(3) + Self.distances
+        case .tablet: Self.buttons(5) + Self.places
         }
     }
     /// Eight modifiers; a reserved byte; five lights; six keys.
@@ -282,10 +282,10 @@ public final class USBInput: USBFunction {
         0x95, 5, 0x75, 1, 0x05, 8, 0x19, 1, 0x29, 5, 0x91, 2, 0x95, 1, 0x75, 3, 0x91, 1, 0x95, 6, 0x75, 8, 0x15, 0, 0x26, 0xff, 0,
         0x05, 7, 0x19, 0, 0x29, 0xff, 0x81, 0, 0xc0,
     ]
-    /// A pointer with five buttons.
-    private static let buttons: [UInt8] = [
-        0x05, 1, 0x09, 2, 0xa1, 1, 0x09, 1, 0xa1, 0, 0x05, 9, 0x19, 1, 0x29, 5, 0x15, 0, 0x25, 1, 0x95, 5, 0x75, 1, 0x81, 2, 0x95, 1, 0x75, 3, 0x81, 1,
-    ]
+    /// A pointer with `count` buttons, up to eight.
+    private static func buttons(_ count: UInt8) -> [UInt8] {
+        [0x05, 1, 0x09, 2, 0xa1, 1, 0x09, 1, 0xa1, 0, 0x05, 9, 0x19, 1, 0x29, count, 0x15, 0, 0x25, 1, 0x95, count, 0x75, 1, 0x81, 2, 0x95, 1, 0x75, 8 - count, 0x81, 1]
+    }
     /// How far it went, and the wheel.
     private static let distances: [UInt8] = [0x05, 1, 0x09, 0x30, 0x09, 0x31, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x75, 8, 0x95, 3, 0x81, 6, 0xc0, 0xc0]
     /// Where it is, and the wheel.
