@@ -65,7 +65,7 @@ extension MachineMonitor {
         [CommandDeclaration("human-monitor-command", [Parameter("command-line", .text), Parameter("cpu-index", .integer, optional: true)], returns: .text) { [self] arguments throws(MonitorError) in
             var state = HumanState()
             let number = try arguments.size("cpu-index") ?? 0
-            guard number < UInt64(machine.processors.count) else { throw MonitorError("Parameter 'cpu-index' expects a CPU number") }
+            guard number == 0 || number < UInt64(machine.processors.count) else { throw MonitorError("Parameter 'cpu-index' expects a CPU number") }
             state.hart = Int(number)
             var text = HumanMonitor(self).answer(try arguments.required("command-line"), &state)
             text = text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\r\n")

@@ -108,6 +108,7 @@ struct MachineAssembler {
         late.machine.withLock { $0 = machine }
         if let debugging, let text = configuration.debugger { try machine.listen(text, debugging, guest, makeStepper(debugging.instrumentSteps(guest)), &streams) }
         machine.leftovers = leftovers
+        machine.memoryUse = memoryUse
         let maker = streams
         var watched = MachineMonitor.Machine(
             name: configuration.name, uuid: configuration.control.uuid, type: configuration.machine, target: guest.name, cpuType: "\(configuration.cpu ?? (xlen == .rv32 ? "rv32" : "rv64"))-riscv-cpu",

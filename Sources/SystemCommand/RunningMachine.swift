@@ -24,6 +24,8 @@ final class RunningMachine: @unchecked Sendable {
     var debugger: (machine: MachineDebugger, place: DebuggerPlace)?
     /// Paths that devices have made on the host, removed at the end. Set before it runs.
     var leftovers = Locked<[String]>([])
+    /// Keeps the object that is the machine's memory. Set before it runs.
+    var memoryUse = Locked<UseCount.Use?>(nil)
     /// The monitor for people, for a debugger's `monitor`.
     let human = Locked<MachineMonitor?>(nil)
     let network: NetworkSet

@@ -97,7 +97,7 @@ class Machine:
     async def human(self, line):
         return await self.client.execute("human-monitor-command", {"command-line": line})
 
-    async def refuses(self, what, text, name, **arguments):
+    async def refuses(self, what, text, name, /, **arguments):
         try:
             answer = await self.do(name, **arguments)
             check(what, False, f"{name} gave {answer}")
@@ -454,7 +454,7 @@ async def test_debugger():
         check("its state", (await machine.do("query-status"))["status"] == "debug")
         text = "qRcmd," + b"info status".hex()
         reply = await packet(text)
-        check("the debugger's monitor", "debug" in bytes.fromhex(reply[1:]).decode() if reply.startswith("O") else False, reply)
+        check("the debugger's monitor", "debug" in bytes.fromhex(reply.removeprefix("O")).decode(), reply)
         writer.close()
         await machine.event("RESUME")
         check("and on it runs", (await machine.do("query-status"))["running"])
