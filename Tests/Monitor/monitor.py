@@ -91,7 +91,7 @@ class Machine:
     async def console(self):
         return await Console().open(self.name + ".tty")
 
-    async def do(self, name, **arguments):
+    async def do(self, name, /, **arguments):
         return await self.client.execute(name, {key.replace("_", "-"): value for key, value in arguments.items()} or None)
 
     async def human(self, line):
@@ -493,7 +493,7 @@ _start:
 3:  j 3b
     .balign 64
 call: .dword 64, 1, text, COUNT, 0, 0, 0, 0
-text: .ascii "hello\n"
+text: .ascii "hello\\n"
     .balign 64
     .type tohost, @object; .size tohost, 8
 tohost: .dword 0
