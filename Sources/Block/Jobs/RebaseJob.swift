@@ -59,8 +59,8 @@ public struct RebaseJob: Sendable {
             var end = start + 4096
             while end < old.count, !old.slice(end, 4096).equals(new.slice(end, 4096)) { end += 4096 }
             let run = old.slice(start, end - start)
-            // Without a backing file, formats leave out zeros that they need once there is one.
-            if run.isZero, self.old != nil { try node.writeZeroes(position + UInt64(start), UInt64(run.count)) } else { try node.write(position + UInt64(start), run) }
+            // Zeros, too, as data: formats leave out zeros where the old chain reads as such.
+            try node.write(position + UInt64(start), old.slice(start, end - start))
             start = end
         }
     }
