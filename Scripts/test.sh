@@ -7,18 +7,30 @@ cd "$REPO"
 "$SCRIPTS/install-packages.sh" test || exit 1
 
 passed=0 failed=0
-count() {   # adds the sums that a part printed on its last line 'N passed, N failed'
-    local sums; sums=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$1" | tail -1)
-    if [ -z "$sums" ]; then say "$2 printed no sum: counted as a failure"; failed=$((failed + 1)); return; fi
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+trap 'trap - TERM; kill 0' INT TERM     # what runs beside the script does not hear of an interrupt
+
+count() {   # count NAME FILE: adds the sums that a part printed on its last line 'N passed, N failed'
+    local sums; sums=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$2" | tail -1)
+    if [ -z "$sums" ]; then say "$1 printed no sum: counted as a failure"; failed=$((failed + 1)); return; fi
     passed=$((passed + ${sums%% *})); sums=${sums#*, }; failed=$((failed + ${sums%% *}))
 }
-part() {    # part NAME COMMAND…
-    local name=$1 log; shift
-    say "$name"; log=$(mktemp); "$@" 2>&1 | tee "$log"; count "$log" "$name"; rm -f "$log"
+names=()
+part() {    # part NAME COMMAND…: runs it beside others, as many as there are processors; prints it when it has ended
+    local name=$1 log=$logs/${#names[@]}; shift
+    names+=("$name")
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    {
+        began=$SECONDS
+        "$@" > "$log" 2>&1 < /dev/null
+        took=$((SECONDS - began))
+        flock "$logs" -c "printf '%s\n' '-- $name: $took s'; cat '$log'"
+    } &
 }
 
 say "building the tests (release)"
-began=$SECONDS log=$(mktemp)
+began=$SECONDS log=$logs/swift
 swift build -c release --build-tests > "$log" 2>&1 || { grep -E 'error' "$log" || tail -30 "$log"; echo "0 passed, 1 failed"; exit 1; }
 if grep -E '(Sources|Tests)/.*warning:' "$log" | sort -u | grep .; then failed=$((failed + 1)); say "the build has warnings"; fi
 say "built in $((SECONDS - began)) s"
@@ -32,9 +44,11 @@ total=$(sed -nE 's/.*Test run with ([0-9]+) tests?.*/\1/p' "$log" | tail -1)
 broken=$(grep -E '^✘ Test .* failed after' "$log" | grep -cv '^✘ Test run with')
 [ $status = 0 ] || [ "$broken" -gt 0 ] || broken=1
 passed=$((passed + ${total:-0} - broken)) failed=$((failed + broken))
-rm -f "$log"
 
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
+# What many parts need is fetched before they run side by side.
+"$SCRIPTS/fetch-root.sh" riscv64 full > /dev/null && "$SCRIPTS/fetch-machine-kit.sh" > /dev/null \
+    && "$SCRIPTS/fetch-qemu-utils.sh" > /dev/null && "$SCRIPTS/fetch-qemu-system.sh" > /dev/null || exit 1
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
 part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 50)"
@@ -66,6 +80,8 @@ if [ -n "${APUS_FULL:-}" ]; then
     part "run-time systems and compilers, fifty runs of each" Tests/Managed/run.sh 50
 fi
 
+wait
+for index in "${!names[@]}"; do count "${names[index]}" "$logs/$index"; done
 say "all tests took $((SECONDS / 60)) min $((SECONDS % 60)) s"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

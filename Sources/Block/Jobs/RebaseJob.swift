@@ -58,7 +58,6 @@ public struct RebaseJob: Sendable {
             if old.slice(start, 4096).equals(new.slice(start, 4096)) { start += 4096; continue }
             var end = start + 4096
             while end < old.count, !old.slice(end, 4096).equals(new.slice(end, 4096)) { end += 4096 }
-            let run = old.slice(start, end - start)
             // Zeros, too, as data: formats leave out zeros where the old chain reads as such.
             try node.write(position + UInt64(start), old.slice(start, end - start))
             start = end
