@@ -223,7 +223,8 @@ def vga(address, locked, authority, log):
     client.type("clear; stty -echo; printf '\\33[?25l'; echo cleared > /dev/ttyS0\n")
     until("cleared", lambda: "cleared" in text(log))
     time.sleep(0.5)
-    client.type(f"yes 'AB@Z' | tr -d '\\n' | head -c {lines} > /dev/fb0; echo painted > /dev/ttyS0; read line\n")
+    # One write: of a write that ends with a line and began in it the kernel shows nothing, unless other damage comes with it.
+    client.type(f"yes 'AB@Z' | tr -d '\\n' | head -c {lines} > /tmp/lines; dd bs={lines} if=/tmp/lines of=/dev/fb0 2> /dev/null; echo painted > /dev/ttyS0; read line\n")
     until("painted", lambda: "painted" in text(log))
     time.sleep(0.5)
     quiet(client)
