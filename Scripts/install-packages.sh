@@ -8,7 +8,7 @@ build="git ca-certificates gcc libc6-dev libstdc++-dev binutils zlib1g-dev libzs
 root="debootstrap debian-archive-keyring util-linux"
 run="$build apt tar debian-archive-keyring"
 machine="$run $root e2fsprogs opensbi"
-test="$run $root gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin openssl curl python3 python3-venv cpio xz-utils opensbi"
+test="$run $root gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin openssl curl python3 python3-venv cpio xz-utils opensbi mtools e2fsprogs"
 bench="$test python3 g++"
 case ${1:-build} in build) wanted=$build;; run) wanted=$run;; root) wanted=$root;; machine) wanted=$machine;; test) wanted=$test;; bench) wanted=$bench;; *) die "unknown purpose $1";; esac
 

@@ -212,11 +212,12 @@ final class BareMachine: @unchecked Sendable {
     func setWord(_ offset: UInt64, _ value: UInt64) { _ = space.write(Self.base + offset, value, width: 8) }
     func register(_ number: Int, _ processor: Int = 0) -> UInt64 { set[processor].vcpu[UInt64.self, RISCVState.integer(number)] }
 
-    /// Runs until `calls` system calls were made, or fails after a while.
-    func run(calls: Int = 1, _ location: SourceLocation = #_sourceLocation) {
+    /// Runs until `calls` system calls were made, or fails after a while; `incident` happens as soon as it runs.
+    func run(calls: Int = 1, _ location: SourceLocation = #_sourceLocation, incident: () -> Void = {}) {
         let before = done.value.load(ordering: .sequentiallyConsistent)
         #expect(set.start())
         set.resume()
+        incident()
         let clock = ContinuousClock(), end = clock.now + .seconds(20)
         while done.value.load(ordering: .sequentiallyConsistent) < before + calls, clock.now < end { usleep(200) }
         #expect(done.value.load(ordering: .sequentiallyConsistent) >= before + calls, "no end", sourceLocation: location)
