@@ -503,7 +503,7 @@ fromhost: .dword 0
 """)
     # QEMU writes one byte at a time only.
     for name, words, count in [("apus", [apus, "system"], 1), ("QEMU", [reference], 1), ("apus, more bytes", [apus, "system"], 6)]:
-        subprocess.run(["riscv64-linux-gnu-gcc", f"-DCOUNT={count}", "-nostdlib", "-static", "-no-pie", "-Wl,-N,-Ttext=0x80000000", "-o", f"{folder}/htif", source], check=True)
+        subprocess.run(["riscv64-linux-gnu-gcc", f"-DCOUNT={count}", "-nostdlib", "-static", "-no-pie", "-Wl,-N,--build-id=none,-Ttext=0x80000000", "-o", f"{folder}/htif", source], check=True)
         result = subprocess.run(words + ["-M", "spike", "-m", "64M", "-nographic", "-monitor", "none", "-bios", f"{folder}/htif"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
         check(f"a program under HTIF: {name}", result.returncode == 7 and result.stdout == b"hello\n"[:count] + b"!", result)
     process = subprocess.Popen([apus, "system", "-M", "spike", "-m", "256M", "-smp", "2", "-nographic", "-monitor", "none", "-bios", firmware, "-kernel", kernel, "-append", "earlycon=sbi console=hvc0"],

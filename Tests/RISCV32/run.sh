@@ -18,7 +18,7 @@ passed=0 failed=0
 compare() {
     local name=$1 side; shift
     for side in expected got; do
-        rm -rf "$scratch/$side"; cp -r "$scratch/input" "$scratch/$side"
+        rm -rf "$scratch/$side"; cp -rp "$scratch/input" "$scratch/$side"
         local emulator=("$reference"); [ $side = got ] && emulator=("$apus" exec)
         (cd "$scratch/$side" && timeout -k 2 60 "${emulator[@]}" "$@" > ../$side.out 2>&1 < /dev/null; echo "status $?" >> ../$side.out)
         sed -i '/^apus: the program was ended by signal/d' "$scratch/$side.out"
