@@ -47,7 +47,7 @@ passed=$((passed + ${total:-0} - broken)) failed=$((failed + broken))
 
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
 # What many parts need is fetched before they run side by side.
-"$SCRIPTS/fetch-root.sh" riscv64 full > /dev/null && "$SCRIPTS/fetch-machine-kit.sh" > /dev/null \
+"$SCRIPTS/fetch-root.sh" riscv64 full > /dev/null && "$SCRIPTS/fetch-machine-kit.sh" boot > /dev/null \
     && "$SCRIPTS/fetch-qemu-utils.sh" > /dev/null && "$SCRIPTS/fetch-qemu-system.sh" > /dev/null || exit 1
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
@@ -67,6 +67,7 @@ part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "random trials of the writable image formats" Tests/Images/trials.sh ${APUS_FULL:+10000 1000}
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "disks of machines with a real kernel" Tests/Disks/run.sh
+part "what boots a machine: U-Boot, EDK2, GRUB, Debian's installer" Tests/Boot/run.sh ${APUS_FULL:+--full}
 part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
 part "displays and input of a machine" Tests/Display/run.sh
 part "USB of machines with a real kernel" Tests/USB/run.sh

@@ -11,7 +11,8 @@ uboot, efi = firmware + "/lib/u-boot", firmware + "/share/qemu-efi-riscv64"
 netboot = kit + "/netboot/riscv64/riscv64/text"
 kernel, initrd = kit + "/kernel/riscv64/vmlinuz", folder + "/initrd.gz"
 passed = failed = 0
-UP, DOWN, ENTER = "\33[A", "\33[B", "\r"
+ENTER, ESCAPE = "\r", "\x1b"
+ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])")
 
 
 def check(what, good, detail=""):
@@ -28,7 +29,7 @@ class Machine:
     def __init__(self, *options, machine="virt", memory="512M"):
         words = [apus, "system", "-M", machine, "-m", memory, "-display", "none", "-serial", "stdio", "-monitor", "none", *options]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.text = self.all = ""
+        self.text = self.seen = ""
 
     def __enter__(self): return self
 
@@ -44,10 +45,9 @@ class Machine:
         while not (found := re.search(pattern, self.text)):
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            if not data: raise Missing(f"no {pattern!r}{'' if ready else f' in {seconds} s'} after {self.all[-400:]!r}")
-            text = re.sub(r"\33(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])", "", data.decode(errors="replace"))
-            self.text += text
-            self.all += text
+            if not data: raise Missing(f"no {pattern!r}{'' if ready else f' in {seconds} s'} after {self.seen!r}")
+            self.text = ESCAPES.sub("", self.text + data.decode(errors="replace"))
+            self.seen = self.text[-400:]
         before, self.text = self.text[:found.start()], self.text[found.end():]
         return before + found.group()
 
@@ -64,15 +64,15 @@ class Machine:
 
 
 def flash(name):
-    """The options of EDK2, whose variables are a fresh copy."""
+    """The options of EDK2, whose variables are a fresh copy. It wants an OpenSBI of its own time."""
     variables = f"{folder}/{name}.vars"
     shutil.copy(efi + "/RISCV_VIRT_VARS.fd", variables)
-    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={efi}/RISCV_VIRT_CODE.fd", "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+    return ["-bios", opensbi + "/fw_dynamic.bin", "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={efi}/RISCV_VIRT_CODE.fd", "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
 
 
 def linux(machine, line, seconds=60):
     """A kernel with this test's initial RAM disk is up, and goes down."""
-    text = machine.until(r"LINE [^\r\n]*", seconds)
+    text = machine.until(r"LINE [^\r\n]*\r", seconds)
     check(f"{line}: the command line", line in text.split("LINE ")[-1], text[-200:])
     return text
 
@@ -104,15 +104,13 @@ def write(name, text):
     return path
 
 
-grub = netboot + "/debian-installer/riscv64/grub"
+GRUB = (firmware + "/lib/grub/riscv64-efi/monolithic/grubriscv64.efi", "/EFI/BOOT/BOOTRISCV64.EFI")
 
 
 def grub_disk(name):
     """A disk from which UEFI starts GRUB, which starts the kernel."""
     config = write("grub.cfg", f"set timeout=1\nmenuentry 'Apus boots' {{\n linux /vmlinuz console=ttyS0 quiet from={name}\n initrd /initrd.gz\n}}\n")
-    modules = [(f"{grub}/riscv64-efi/{file}", f"/debian-installer/riscv64/grub/riscv64-efi/{file}") for file in sorted(os.listdir(grub + "/riscv64-efi"))]
-    return fat(name + ".img", 96, (netboot + "/debian-installer/riscv64/bootnetriscv64.efi", "/EFI/BOOT/BOOTRISCV64.EFI"), (config, "/debian-installer/riscv64/grub/grub.cfg"),
-               *modules, (kernel, "/vmlinuz"), (initrd, "/initrd.gz"))
+    return fat(name + ".img", 96, GRUB, (config, "/EFI/debian/grub.cfg"), (kernel, "/vmlinuz"), (initrd, "/initrd.gz"))
 
 
 def disk(image, kind):
@@ -126,7 +124,7 @@ def uefi():
     """EDK2 to its shell, and GRUB from disks of all kinds."""
     with Machine(*flash("shell")) as machine:
         machine.until(r"Press ESC in \d seconds", 60)
-        machine.type("\33")
+        machine.type(ESCAPE)
         machine.until("Shell> ", 20)
         machine.type("ver\r")
         check("the UEFI shell", "UEFI" in machine.until("Shell> ", 20))
@@ -145,8 +143,8 @@ def uefi():
 
 def installer():
     """Debian's installer, started by GRUB: its first menus, driven by keys."""
-    files = [(os.path.join(base, name), os.path.join(base, name)[len(netboot):]) for base, _, names in os.walk(netboot) for name in sorted(names)]
-    image = fat("installer.img", 160, (netboot + "/debian-installer/riscv64/bootnetriscv64.efi", "/EFI/BOOT/BOOTRISCV64.EFI"), *files)
+    folder = "/debian-installer/riscv64/"
+    image = fat("installer.img", 160, GRUB, (netboot + folder + "grub/grub.cfg", "/EFI/debian/grub.cfg"), *((netboot + folder + name, folder + name) for name in ("linux", "initrd.gz")))
     with Machine(*flash("installer"), *disk(image, "virtio-blk"), memory="1G") as machine:
         machine.until("Advanced options", 90)
         menus(machine)
@@ -156,7 +154,7 @@ def installer():
 def menus(machine):
     machine.type(ENTER)
     machine.until("Choose the language", 180)
-    machine.until("English +-", 20)
+    machine.until("<Tab> moves", 20)
     machine.type(ENTER)
     machine.until("United States", 30)
     check("the installer's second menu", True)
@@ -172,17 +170,17 @@ def network():
 def u_boot():
     """U-Boot behind OpenSBI starts GRUB of a disk, and a kernel by extlinux.conf; in M-mode it starts OpenSBI."""
     image = grub_disk("u-boot")
-    with Machine("-kernel", uboot + "/qemu-riscv64_smode/u-boot.bin", *disk(image, "virtio-blk"), "-smp", "2") as machine:
+    with Machine("-bios", opensbi + "/fw_dynamic.bin", "-kernel", uboot + "/qemu-riscv64_smode/u-boot.bin", *disk(image, "virtio-blk"), "-smp", "2") as machine:
         machine.until("Hit any key", 30)
         linux(machine, "from=u-boot", 90)
         check("U-Boot and GRUB: end", machine.ends() == 0)
     config = write("extlinux.conf", "default l\nlabel l\n kernel /vmlinuz\n initrd /initrd.gz\n append console=ttyS0 quiet from=extlinux\n")
     image = fat("extlinux.img", 96, (config, "/extlinux/extlinux.conf"), (kernel, "/vmlinuz"), (initrd, "/initrd.gz"))
-    with Machine("-kernel", uboot + "/qemu-riscv64_smode/u-boot.bin", *disk(image, "nvme")) as machine:
+    with Machine("-bios", opensbi + "/fw_dynamic.bin", "-kernel", uboot + "/qemu-riscv64_smode/u-boot.bin", *disk(image, "nvme")) as machine:
         machine.until("Hit any key", 30)
         linux(machine, "from=extlinux", 90)
         check("U-Boot and extlinux: end", machine.ends() == 0)
-    # A legacy image of OpenSBI, which goes on at 0x80200000: U-Boot in M-mode has moved itself to the end of memory.
+    # A legacy image of OpenSBI, which goes on at 0x80200000: U-Boot in M-mode has moved itself to the end of memory, and has its device tree where it cannot grow.
     with open(opensbi + "/fw_jump.bin", "rb") as file: data = file.read()
     def head(sum): return struct.pack(">7I4B32s", 0x27051956, sum, 0, len(data), 0x80000000, 0x80000000, zlib.crc32(data), 5, 26, 2, 0, b"OpenSBI")
     copy(image, (write("opensbi.img", head(zlib.crc32(head(0))) + data), "/opensbi.img"), (kernel, "/Image"))
@@ -192,14 +190,14 @@ def u_boot():
         machine.type(" ")
         for line, answer in [("virtio scan", "=> "), ("load virtio 0 0x80200000 /Image", f"{size} bytes read"), (f"crc32 0x80200000 {size:x}", f"{sum:08x}"),
                              ("load virtio 0 0x88000000 /opensbi.img", "bytes read"), ("load virtio 0 0x8a000000 /initrd.gz", "bytes read"),
-                             ("setenv bootargs console=ttyS0 quiet from=m-mode", "=> ")]:
+                             ("fdt move ${fdtcontroladdr} 0x8f000000 0x10000", "=> "), ("setenv bootargs console=ttyS0 quiet from=m-mode", "=> ")]:
             machine.until("=> ", 20)
             machine.type(line + "\n")
             machine.until(re.escape(line[-20:]))
             check(f"U-Boot: {line}", answer in machine.until(answer, 30))
             if answer == "=> ": machine.type("\n")
         machine.until("=> ", 20)
-        machine.type("bootm 0x88000000 0x8a000000:${filesize} ${fdtcontroladdr}\n")
+        machine.type("bootm 0x88000000 0x8a000000:${filesize} 0x8f000000\n")
         machine.until("OpenSBI v", 20)
         linux(machine, "from=m-mode", 60)
         check("U-Boot in M-mode: end", machine.ends() == 0)

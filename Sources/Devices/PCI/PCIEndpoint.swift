@@ -215,7 +215,8 @@ public final class PCIEndpoint: Device {
         var address = UInt64(configuration[long: at] & ~(isIO ? 3 : 15))
         if Self.isWide(window) { address |= UInt64(configuration[long: at + 4]) << 32 }
         let (end, overflow) = address.addingReportingOverflow(window.size)
-        guard !overflow, address != 0, isIO || Self.isWide(window) || end <= 1 << 32 - 1, !isIO || end <= 1 << 32 - 1 else { return nil }
+        // Address 0 is one like others: firmware puts ports there.
+        guard !overflow, isIO || Self.isWide(window) || end <= 1 << 32 - 1, !isIO || end <= 1 << 32 - 1 else { return nil }
         return address
     }
 

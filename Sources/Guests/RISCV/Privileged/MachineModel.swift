@@ -12,6 +12,8 @@ extension RISCVMachineGuest {
         var unprivileged: [String] = []
         if let name = parts.first {
             unprivileged.append(PrivilegedConfiguration.unprivilegedName(name))
+            // Mandatory in the profiles of kernels, left to the operating system in those of programs.
+            if PrivilegedConfiguration.profiles.contains(where: { $0.name == name }) { unprivileged.append("zifencei=on") }
             parts.removeFirst()
         }
         for part in parts where try !configuration.take(part, xlen) { unprivileged.append(part) }
@@ -38,7 +40,7 @@ extension PrivilegedConfiguration {
         case "rva22s64", "rva23s64":
             addressBits = 39
             (hasSvadu, hasSstc, hasSvpbmt, hasSvinval, hasSvnapot, pmpEntries) = (false, name == "rva23s64", true, true, name == "rva23s64", 0)
-            hasHypervisor = name == "rva23s64"
+            (hasHypervisor, hasSmstateen) = (name == "rva23s64", name == "rva23s64")
             hartCounters = name == "rva23s64" ? 16 : 0
         case "rva22u64", "rva23u64", "rva20u64", "rv64i", "rv32i":
             (hasSupervisor, hasUser, hasHypervisor, addressBits, pmpEntries) = (false, false, false, 0, 0)
