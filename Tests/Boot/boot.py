@@ -162,7 +162,7 @@ def menus(machine):
 
 def network():
     """The same from the network: PXE of EDK2, GRUB and the kernel by TFTP."""
-    with Machine(*flash("network"), "-netdev", f"user,id=n,tftp={netboot},bootfile=debian-installer/riscv64/bootnetriscv64.efi", "-device", "virtio-net-pci,netdev=n", memory="1G") as machine:
+    with Machine(*flash("network"), "-netdev", f"user,id=n,tftp={netboot},bootfile=debian-installer/riscv64/bootnetriscv64.efi", "-device", "virtio-net-pci,netdev=n", "-device", "virtio-rng-pci", memory="1G") as machine:
         machine.until("Advanced options", 120)
         menus(machine)
 
