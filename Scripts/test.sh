@@ -29,12 +29,22 @@ part() {    # part NAME COMMAND…: runs it beside others, as many as there are 
     } &
 }
 
+# What the parts need is fetched and made while the build uses one processor and a half.
+fetch() {
+    local command
+    for command in fetch-qemu.sh fetch-qemu-utils.sh fetch-qemu-system.sh "fetch-root.sh riscv64 full" "fetch-root.sh riscv64 managed" "fetch-machine-kit.sh boot" fetch-riscv32.sh fetch-riscv32-programs.sh; do
+        $SCRIPTS/$command > /dev/null || return
+    done
+}
+fetch & fetching=$!
+
 say "building the tests (release)"
 began=$SECONDS log=$logs/swift
 swift build -c release --build-tests > "$log" 2>&1 || { grep -E 'error' "$log" || tail -30 "$log"; echo "0 passed, 1 failed"; exit 1; }
 if grep -E '(Sources|Tests)/.*warning:' "$log" | sort -u | grep .; then failed=$((failed + 1)); say "the build has warnings"; fi
 say "built in $((SECONDS - began)) s"
 
+wait $fetching || exit 1
 export APUS_QEMU; APUS_QEMU=$("$SCRIPTS/fetch-qemu.sh") || exit 1
 swift test -c release --skip-build > "$log" 2>&1
 status=$?
@@ -46,36 +56,34 @@ broken=$(grep -E '^✘ Test .* failed after' "$log" | grep -cv '^✘ Test run wi
 passed=$((passed + ${total:-0} - broken)) failed=$((failed + broken))
 
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
-# What many parts need is fetched before they run side by side.
-"$SCRIPTS/fetch-root.sh" riscv64 full > /dev/null && "$SCRIPTS/fetch-machine-kit.sh" boot > /dev/null \
-    && "$SCRIPTS/fetch-qemu-utils.sh" > /dev/null && "$SCRIPTS/fetch-qemu-system.sh" > /dev/null || exit 1
-part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
-part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
-part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 50)"
-part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
-part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
-part "signals, threads and processes as on the host" Tests/Guest/run.sh
-part "programs about the processor" Tests/Processor/run.sh
-part "gdb sessions and core files" Tests/Debugger/run.sh
-part "privileged programs beside QEMU" Tests/Privileged/run.sh
-part "gdb sessions with a machine" Tests/MachineDebugger/run.sh
-part "counts, calls and coverage" Tests/Tools/run.sh
-part "programs started by the kernel" Tests/BinaryFormat/run.sh
-part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
-part "disk images beside qemu-img" Tests/Images/run.sh
-part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
-part "random trials of the writable image formats" Tests/Images/trials.sh ${APUS_FULL:+10000 1000}
-part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
-part "disks of machines with a real kernel" Tests/Disks/run.sh
-part "what boots a machine: U-Boot, EDK2, GRUB, Debian's installer" Tests/Boot/run.sh ${APUS_FULL:+--full}
-part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
-part "displays and input of a machine" Tests/Display/run.sh
-part "USB of machines with a real kernel" Tests/USB/run.sh
-part "encrypted images beside qemu-img" Tests/Images/encryption.sh
-part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh
-part "networks of machines" Tests/Network/run.sh
+# The longest first: none is left over at the end.
 part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
+part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
+part "USB of machines with a real kernel" Tests/USB/run.sh
+part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 50)"
+part "what boots a machine: U-Boot, EDK2, GRUB, Debian's installer" Tests/Boot/run.sh ${APUS_FULL:+--full}
+part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
+part "encrypted images beside qemu-img" Tests/Images/encryption.sh
+part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
+part "disks of machines with a real kernel" Tests/Disks/run.sh
+part "networks of machines" Tests/Network/run.sh
+part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
+part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh
+part "displays and input of a machine" Tests/Display/run.sh
+part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
+part "disk images beside qemu-img" Tests/Images/run.sh
+part "privileged programs beside QEMU" Tests/Privileged/run.sh
+part "random trials of the writable image formats" Tests/Images/trials.sh ${APUS_FULL:+10000 1000}
+part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
+part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
+part "signals, threads and processes as on the host" Tests/Guest/run.sh
+part "gdb sessions with a machine" Tests/MachineDebugger/run.sh
+part "gdb sessions and core files" Tests/Debugger/run.sh
 part "threads, signals and processes under stress" Tests/Stress/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 20)"
+part "programs started by the kernel" Tests/BinaryFormat/run.sh
+part "counts, calls and coverage" Tests/Tools/run.sh
+part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
+part "programs about the processor" Tests/Processor/run.sh
 
 if [ -n "${APUS_FULL:-}" ]; then
     part "run-time systems and compilers, fifty runs of each" Tests/Managed/run.sh 50
