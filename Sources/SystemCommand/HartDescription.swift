@@ -11,13 +11,14 @@ extension RISCVMachineGuest {
         if configuration.hasHypervisor { base += "h" }
         let privileged: [(String, Bool)] = [
             ("smaia", configuration.hasSmaia), ("smepmp", configuration.hasSmepmp), ("smstateen", configuration.hasSmstateen), ("ssaia", configuration.hasSsaia),
-            ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
+            ("sscofpmf", configuration.hasSscofpmf), ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
             ("svnapot", configuration.hasSvnapot), ("svpbmt", configuration.hasSvpbmt),
         ]
         parts += privileged.filter(\.1).map(\.0)
         let letters = base.dropFirst(4).map(String.init)
         let bits = model.xlen.bits
         return HartDescription(registerBits: bits, isaString: ([base] + parts).joined(separator: "_"), extensions: letters + parts,
-                               mmuType: configuration.addressBits == 0 ? "riscv,none" : "riscv,sv\(configuration.addressBits)", hasSupervisor: configuration.hasSupervisor)
+                               mmuType: configuration.addressBits == 0 ? "riscv,none" : "riscv,sv\(configuration.addressBits)", hasSupervisor: configuration.hasSupervisor,
+                               eventCounters: model.extensions.contains(.zihpm) ? configuration.hartCounters : 0)
     }
 }

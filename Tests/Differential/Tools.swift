@@ -45,7 +45,8 @@ enum Tools {
         try process.run()
         // Inputs are smaller than outputs and read first, but may exceed a pipe.
         let feeder = Thread {
-            standardInput.fileHandleForWriting.write(Data(input))
+            // A program that dies before it has read all is told of by its status.
+            try? standardInput.fileHandleForWriting.write(contentsOf: Data(input))
             try? standardInput.fileHandleForWriting.close()
         }
         feeder.start()

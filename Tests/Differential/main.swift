@@ -27,6 +27,7 @@ guard let qemu = Tools.qemu(xlen) else {
     print("no QEMU to compare with (set APUS_QEMU): skipped\n0 passed, 0 failed")
     exit(0)
 }
+signal(SIGPIPE, SIG_IGN)
 HostFaults.install()
 _ = HostFaults.prepareThread()
 let folder = NSTemporaryDirectory() + "apus-differential-\(getpid())"

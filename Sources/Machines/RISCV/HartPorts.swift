@@ -35,12 +35,15 @@ public struct HartDescription: Sendable {
     /// `mmu-type`: `riscv,sv57` …
     public var mmuType: String
     public var hasSupervisor: Bool
+    /// Event counters: `mhpmcounter3` and up.
+    public var eventCounters: Int
 
-    public init(registerBits: Int, isaString: String, extensions: [String], mmuType: String, hasSupervisor: Bool = true) {
+    public init(registerBits: Int, isaString: String, extensions: [String], mmuType: String, hasSupervisor: Bool = true, eventCounters: Int = 0) {
         self.registerBits = registerBits
         self.isaString = isaString
         self.extensions = extensions
         self.mmuType = mmuType
         self.hasSupervisor = hasSupervisor
+        self.eventCounters = eventCounters
     }
 }

@@ -12,6 +12,7 @@ extension Virt {
         root.set("compatible", "riscv-virtio")
         root.set("model", "riscv-virtio,qemu")
         describeMemory(root)
+        describeCounters(root)
         let controllers = harts.describe(in: root, count: options.processors, frequency: Self.timebaseFrequency)
         let soc = root.node("soc")
         soc.set("#address-cells", 2)
@@ -33,6 +34,14 @@ extension Virt {
         let memory = root.node("memory@" + Self.hex(Map.ram))
         memory.set("device_type", "memory")
         region(memory, (Map.ram, options.memory))
+    }
+
+    /// Which counters can count what, by the numbers of the SBI's PMU extension: cycles, instructions, misses of translations.
+    private func describeCounters(_ root: DeviceTreeNode) {
+        guard harts.eventCounters > 0 else { return }
+        let node = root.node("pmu"), counters = UInt32(truncatingIfNeeded: (1 << UInt64(3 + harts.eventCounters)) - 8)
+        node.set("riscv,event-to-mhpmcounters", cells: [(1, counters | 1), (2, counters | 4), (0x1_0019, counters), (0x1_001b, counters), (0x1_0021, counters)].flatMap { [$0, $0, $1] })
+        node.set("compatible", "riscv,pmu")
     }
 
     private func device(_ parent: DeviceTreeNode, _ name: String, _ base: UInt64, _ size: UInt64, _ compatible: String,

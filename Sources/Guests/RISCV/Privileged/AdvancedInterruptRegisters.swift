@@ -148,7 +148,7 @@ extension Hart {
     }
 
     /// The interrupts whose priorities can be set: those that can be enabled, but for the level's own external one.
-    private var machinePriorityMask: UInt64 { Self.machineInterrupts & ~(1 << 11) | (configuration.hasSupervisor ? Self.supervisorInterrupts : 0) }
+    private var machinePriorityMask: UInt64 { Self.machineInterrupts & ~(1 << 11) | (configuration.hasSupervisor ? supervisorInterrupts : 0) }
     private var supervisorPriorityMask: UInt64 {
         1 << 1 | 1 << 5 | (configuration.hasHypervisor ? VirtualInterrupts.delegated : 0) | (configuration.hasSmaia ? AdvancedInterrupts.local : 0)
     }

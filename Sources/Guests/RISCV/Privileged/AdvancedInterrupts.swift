@@ -77,22 +77,22 @@ extension Hart {
 
     /// `sip`
     var supervisorPending: UInt64 {
-        let own = mip & mideleg & Hart.supervisorInterrupts
+        let own = mip & mideleg & supervisorInterrupts
         return hasAdvancedInterrupts ? own | machineVirtualPending & given : own
     }
 
     func writeSupervisorPending(_ value: UInt64) {
         let writable = given & (AdvancedInterrupts.local | 2)
         advanced.mvip = advanced.mvip & ~writable | value & writable
-        setSoftwareBits(2 & mideleg, value)
+        setSoftwareBits((2 | localInterrupts) & mideleg, value)
     }
 
     /// `sie`
-    var supervisorEnable: UInt64 { mie & mideleg & Hart.supervisorInterrupts | advanced.sie & given }
+    var supervisorEnable: UInt64 { mie & mideleg & supervisorInterrupts | advanced.sie & given }
 
     func writeSupervisorEnable(_ value: UInt64) {
         advanced.sie = advanced.sie & ~given | value & given
-        setEnables(value, mideleg & Hart.supervisorInterrupts)
+        setEnables(value, mideleg & supervisorInterrupts)
     }
 
     private var virtualGiven: UInt64 { advanced.hvien & ~hypervisor.hideleg }

@@ -86,7 +86,9 @@ extension Hart {
     }
 
     static let machineInterrupts: UInt64 = 1 << 3 | 1 << 7 | 1 << 11
-    static let supervisorInterrupts: UInt64 = 1 << 1 | 1 << 5 | 1 << 9
+    /// Those of supervisor level, and the counters' overflow, which may be given to it.
+    var supervisorInterrupts: UInt64 { 1 << 1 | 1 << 5 | 1 << 9 | localInterrupts }
+    var localInterrupts: UInt64 { configuration.hasSscofpmf ? HartInterrupt.counterOverflow.bit : 0 }
 
     /// What is written to the lower half of a register, with its upper half `old` where there is one by itself.
     func widened(_ value: UInt64, _ old: UInt64) -> UInt64 { xlen == .rv64 ? value : old & ~0xffff_ffff | value & 0xffff_ffff }
@@ -99,9 +101,9 @@ extension Hart {
     /// MRET targets and vectors: the low bits that are not there.
     func vector(_ old: UInt64, _ value: UInt64) -> UInt64 { value & 3 <= 1 ? value : old & 3 | value & ~3 }
 
-    /// The bits of `mip` that software drives: SSIP, SEIP, VSSIP and, unless `stimecmp` does, STIP.
+    /// The bits of `mip` that software drives: SSIP, SEIP, VSSIP, LCOFIP and, unless `stimecmp` does, STIP.
     fileprivate var writablePending: UInt64 {
-        var bits: UInt64 = 1 << 1
+        var bits: UInt64 = 1 << 1 | localInterrupts
         if advanced.mvien & 1 << 9 == 0 { bits |= 1 << 9 }
         if !usesStimecmp { bits |= 1 << 5 }
         if configuration.hasHypervisor { bits |= VirtualInterrupts.software }
@@ -125,23 +127,6 @@ extension Hart {
         guard knowsMode(value), value != satp else { return }
         satp = value
         SoftMMU.of(vcpu.state)?.flush(indices: MMUIndex.translated)
-    }
-
-    func counter(_ number: Int) -> UInt64 {
-        // Cycles and retired instructions go by the machine's time in nanoseconds; other counters stand still.
-        number == 0 || number == 2 ? mcountinhibit & 1 << UInt64(number) != 0 ? counters[number] : timebase.clock.now &+ counters[number] : counters[number]
-    }
-
-    func setCounter(_ number: Int, _ value: UInt64) {
-        let isRunning = (number == 0 || number == 2) && mcountinhibit & 1 << UInt64(number) == 0
-        counters[number] = isRunning ? value &- timebase.clock.now : value
-    }
-
-    func setInhibit(_ value: UInt64) {
-        let values = [counter(0), counter(2)]
-        mcountinhibit = value & ~2 & (1 << UInt64(3 + configuration.hartCounters) - 1)
-        setCounter(0, values[0])
-        setCounter(2, values[1])
     }
 }
 
@@ -170,11 +155,11 @@ extension ControlRegister {
         ControlRegister(0x302, "medeleg", exists: { $0.configuration.hasSupervisor }, read: { $0.medeleg }, write: { $0.medeleg = $1 & ($0.configuration.hasHypervisor ? 0xf0_b7ff : 0xb3ff) }),
         ControlRegister(0x312, "medelegh", exists: { $0.xlen == .rv32 && $0.configuration.hasSupervisor }, read: { _ in 0 }, write: { _, _ in }),
         ControlRegister(0x303, "mideleg", exists: { $0.configuration.hasSupervisor }, read: { $0.mideleg }, write: { hart, value in
-            hart.mideleg = value & Hart.supervisorInterrupts | (hart.configuration.hasHypervisor ? VirtualInterrupts.delegated : 0)
+            hart.mideleg = value & hart.supervisorInterrupts | (hart.configuration.hasHypervisor ? VirtualInterrupts.delegated : 0)
             hart.noteInterrupts()
         }),
         ControlRegister(0x304, "mie", read: { $0.mie }, write: { hart, value in
-            hart.setEnables(value, Hart.machineInterrupts | (hart.configuration.hasSupervisor ? Hart.supervisorInterrupts : 0)
+            hart.setEnables(value, Hart.machineInterrupts | hart.localInterrupts | (hart.configuration.hasSupervisor ? hart.supervisorInterrupts : 0)
                 | (hart.configuration.hasHypervisor ? VirtualInterrupts.delegated : 0))
         }),
         ControlRegister(0x305, "mtvec", read: { $0.mtvec }, write: { $0.mtvec = $0.vector($0.mtvec, $1) }),
@@ -191,7 +176,6 @@ extension ControlRegister {
         ControlRegister(0x342, "mcause", read: { $0.mcause }, write: { $0.mcause = $1 }),
         ControlRegister(0x343, "mtval", read: { $0.mtval }, write: { $0.mtval = $1 }),
         ControlRegister(0x344, "mip", read: { $0.mip }, write: { hart, value in
-            // Software drives SSIP, SEIP and, unless stimecmp does, STIP.
             hart.setSoftwareBits(hart.writablePending, value)
         }),
     ]

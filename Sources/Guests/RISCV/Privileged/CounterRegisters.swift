@@ -40,6 +40,7 @@ extension ControlRegister {
         ControlRegister(0xc01, "time", exists: { $0.extensions.contains(.zicntr) }, check: { $0.counterDenial(1) }, read: { $0.time & $0.xlen.mask }),
         ControlRegister(0xc81, "timeh", exists: { $0.xlen == .rv32 && $0.extensions.contains(.zicntr) }, check: { $0.counterDenial(1) },
                         read: { $0.time >> 32 }),
+        ControlRegister(0xda0, "scountovf", exists: { $0.configuration.hasSscofpmf && $0.configuration.hasSupervisor }, read: { $0.overflowBits }),
     ]
 
     private static func counter(_ number: Int) -> [ControlRegister] {
@@ -58,15 +59,14 @@ extension ControlRegister {
                             read: { $0.counter(number) >> 32 }),
         ]
         if number >= 3 {
-            list.append(ControlRegister(0x320 + offset, "mhpmevent\(number)", read: { $0.events[number] & $0.xlen.mask }, write: { hart, value in
-                if hart.hasEventCounter(number) { hart.events[number] = value }
+            list.append(ControlRegister(0x320 + offset, "mhpmevent\(number)", read: { $0.counters.events[number] & $0.xlen.mask }, write: { hart, value in
+                hart.setEvent(number, hart.widened(value, hart.counters.events[number]))
+            }))
+            list.append(ControlRegister(0x720 + offset, "mhpmevent\(number)h", exists: { $0.xlen == .rv32 && $0.configuration.hasSscofpmf },
+                                        read: { $0.counters.events[number] >> 32 }, write: { hart, value in
+                hart.setEvent(number, hart.counters.events[number] & word | value << 32)
             }))
         }
         return list
     }
-}
-
-extension Hart {
-    /// Counters 3 and up; of those that there are not, the event selectors read as 0.
-    func hasEventCounter(_ number: Int) -> Bool { extensions.contains(.zihpm) && number < 3 + configuration.hartCounters }
 }

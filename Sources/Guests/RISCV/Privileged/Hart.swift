@@ -39,6 +39,7 @@ public struct PrivilegedConfiguration: Sendable {
     public var hasSsaia = false
     public var hasSmepmp = false
     public var hasSmstateen = false
+    public var hasSscofpmf = false
     public var hasSstc = true
     public var hasSvadu = true
     public var hasSvnapot = false
@@ -78,8 +79,7 @@ public final class Hart: @unchecked Sendable {
     var menvcfg: UInt64 = 0, senvcfg: UInt64 = 0, mseccfg: UInt64 = 0
     var satp: UInt64 = 0
     var stimecmp: UInt64 = .max
-    var counters = [UInt64](repeating: 0, count: 32)
-    var events = [UInt64](repeating: 0, count: 32)
+    var counters = PerformanceCounters()
     let pmp: PhysicalMemoryProtection
     var hypervisor = HypervisorState()
     var stateEnable = StateEnable()
@@ -103,6 +103,8 @@ public final class Hart: @unchecked Sendable {
     private var wires: UnsafeMutablePointer<UInt32> { lines.cells }
     private let software: UnsafeMutablePointer<UInt32>
     private var supervisorTimer: CompareTimer?, virtualTimer: CompareTimer?
+    /// When the next counter overflows.
+    private(set) var overflowTimer: MachineTimer?
     /// `hgeip`, atomic: two words.
     private let guestExternal: UnsafeMutablePointer<UInt32>
 
@@ -125,6 +127,7 @@ public final class Hart: @unchecked Sendable {
         vcpu[UInt64.self, RISCVState.hart] = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
         supervisorTimer = CompareTimer(timebase) { lines.set(.supervisorTimer, $0) }
         virtualTimer = CompareTimer(timebase) { lines.set(.virtualTimer, $0) }
+        if configuration.hasSscofpmf { overflowTimer = timebase.clock.timer { lines.noteOverflow() } }
         reset()
     }
 
@@ -155,6 +158,8 @@ public final class Hart: @unchecked Sendable {
         pmp.reset()
         stateEnable = StateEnable()
         advanced = AdvancedInterrupts()
+        counters = PerformanceCounters()
+        overflowTimer?.cancel()
         _ = apus_atomic_and_u32(software, 0)
         updateTimers()
         updateContext()
@@ -209,6 +214,12 @@ public final class Hart: @unchecked Sendable {
     var usesStimecmp: Bool { configuration.hasSstc && menvcfg & EnvironmentConfiguration.supervisorTimer != 0 }
     var usesVirtualTimer: Bool { usesStimecmp && configuration.hasHypervisor && hypervisor.henvcfg & EnvironmentConfiguration.supervisorTimer != 0 }
 
+    /// Counters that have overflowed since this was last asked.
+    func takeOverflows() {
+        guard configuration.hasSscofpmf, apus_atomic_and_u32(lines.cells + 4, 0) != 0 else { return }
+        collectOverflows(timebase.clock.now)
+    }
+
     /// Something that the comparators of `stimecmp` and `vstimecmp` go by has changed.
     func updateTimers() {
         supervisorTimer?.set(isEnabled: usesStimecmp, compare: stimecmp)
@@ -230,11 +241,17 @@ private final class InterruptLines: @unchecked Sendable {
 
     init(_ wake: @escaping @Sendable () -> Void) {
         self.wake = wake
-        cells = .allocate(capacity: 4)
-        cells.initialize(repeating: 0, count: 4)
+        cells = .allocate(capacity: 5)
+        cells.initialize(repeating: 0, count: 5)
     }
 
     deinit { cells.deallocate() }
+
+    /// A counter has overflowed by now.
+    func noteOverflow() {
+        _ = apus_atomic_or_u32(cells + 4, 1)
+        wake()
+    }
 
     func set(_ interrupt: HartInterrupt, _ isHigh: Bool) {
         let bit = UInt32(1) << interrupt.rawValue

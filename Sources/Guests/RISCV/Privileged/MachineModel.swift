@@ -22,6 +22,8 @@ extension RISCVMachineGuest {
             (configuration.hasSmaia, configuration.hasSsaia) = (true, configuration.hasSupervisor)
             configuration.guestExternalInterrupts = configuration.hasHypervisor ? guestFiles : 0
         }
+        // Without counters there is nothing that overflows.
+        if configuration.hartCounters == 0 { configuration.hasSscofpmf = false }
         let model = try CPUModel(parsing: unprivileged.joined(separator: ","), xlen: xlen)
         if let reason = configuration.contradiction(model) { throw .contradiction(reason) }
         self.init(model: model, configuration: configuration)
@@ -40,12 +42,12 @@ extension PrivilegedConfiguration {
         case "rva22s64", "rva23s64":
             addressBits = 39
             (hasSvadu, hasSstc, hasSvpbmt, hasSvinval, hasSvnapot, pmpEntries) = (false, name == "rva23s64", true, true, name == "rva23s64", 0)
-            (hasHypervisor, hasSmstateen) = (name == "rva23s64", name == "rva23s64")
+            (hasHypervisor, hasSmstateen, hasSscofpmf) = (name == "rva23s64", name == "rva23s64", name == "rva23s64")
             hartCounters = name == "rva23s64" ? 16 : 0
         case "rva22u64", "rva23u64", "rva20u64", "rv64i", "rv32i":
             (hasSupervisor, hasUser, hasHypervisor, addressBits, pmpEntries) = (false, false, false, 0, 0)
             (hasSvadu, hasSstc, hartCounters) = (false, false, 0)
-        case "max", "max32": (hasSvinval, hasSvnapot, hasSvpbmt, hasSmepmp) = (true, true, true, true)
+        case "max", "max32": (hasSvinval, hasSvnapot, hasSvpbmt, hasSmepmp, hasSscofpmf) = (true, true, true, true, true)
         default: break
         }
     }
@@ -82,6 +84,7 @@ extension PrivilegedConfiguration {
         case "ssaia": hasSsaia = isOn
         case "smepmp": hasSmepmp = isOn
         case "smstateen": hasSmstateen = isOn
+        case "sscofpmf": hasSscofpmf = isOn
         case "sstc": hasSstc = isOn
         case "svadu": hasSvadu = isOn
         case "svade": if isOn { hasSvadu = false }
@@ -98,7 +101,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.

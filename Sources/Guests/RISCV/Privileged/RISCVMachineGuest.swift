@@ -76,6 +76,7 @@ public final class RISCVMachineGuest: MappedGuest {
 
     public func translate(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int, of vcpu: VCPU, memory: AddressSpace) -> PageTranslation? {
         guard let hart = Hart.of(vcpu.state) else { return nil }
+        if hart.counters.misses != 0 { hart.countMiss(kind) }
         let page = hart.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
         if let log = hart.log, log.items.contains(.mmu) { log.write(hart.describe(page, address, kind, index: mmuIndex)) }
         return page
@@ -148,6 +149,7 @@ public final class RISCVMachineGuest: MappedGuest {
 
     public func hasWakeUp(_ vcpu: VCPU) -> Bool {
         guard let hart = Hart.of(vcpu.state) else { return true }
+        hart.takeOverflows()
         return hart.hasPendingInterrupt
     }
 

@@ -36,6 +36,7 @@ extension Hart {
     func noteInterrupts() { if pendingInterrupt() != nil { wakeUp() } }
 
     func takeInterrupt() -> Bool {
+        takeOverflows()
         guard let (number, target) = pendingInterrupt() else { return false }
         enter(target, cause: number, isInterrupt: true, RecordedException())
         return true
@@ -153,6 +154,7 @@ extension Hart {
         context |= unit(MStatus.vsShift) << MachineContext.vectorShift
         if hypervisor.isVirtual { context |= MachineContext.virtual }
         translationContext = context
+        if counters.isFiltered { switchCounters() }
     }
 
     /// Under virtualisation a unit must be on for the hypervisor and for the virtual machine.
