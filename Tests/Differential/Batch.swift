@@ -155,6 +155,12 @@ extension CatalogueEntry {
 
     /// Whether the reference is known to do otherwise for a state; see docs/differences.md.
     func isKnownDifference(_ record: CaseRecord, _ before: CaseState) -> Bool {
+        if mnemonic == "vcompress.vm" {
+            // A mask among the registers that are compressed.
+            let type = before.words[102] & 7, registers = type < 4 ? 1 << type : 1
+            let mask = UInt64(record.encoding &>> 15 & 31), source = UInt64(record.encoding &>> 20 & 31)
+            return mask >= source && mask < source + UInt64(registers)
+        }
         guard mnemonic == "fcvt.s.bf16" || mnemonic == "vfwmaccbf16.vf", record.before == CaseRecord.nop else { return false }
         return before.f(Int(Operand.fs1.value(in: record.encoding))) &>> 16 != 0xffff_ffff_ffff
     }
