@@ -21,7 +21,9 @@ for name in "${names[@]}"; do
     cpu=$(sed -nE 's|^/\* cpu: (.*) \*/$|\1|p' "$here/$name.c")
     aia=$(sed -nE 's|^/\* aia: (.*) \*/$|\1|p' "$here/$name.c")
     own=$aia; case $aia in '') own=none ;; aplic-imsic*) own=${aia#*aia-guests=} ;; esac
-    timeout 60 "$qemu" -M virt${aia:+,aia=$aia} -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
+    # Where QEMU's answers hang on its timing, ours are compared with what they were.
+    if grep -q '^/\* alone' "$here/$name.c"; then : > "$work/qemu"; else
+    timeout 60 "$qemu" -M virt${aia:+,aia=$aia} -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1; fi
     for engine in interpreter x64; do
         timeout 120 "$bare" --cpu "${cpu:-rv64}" --aia "$own" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
         status=$?
