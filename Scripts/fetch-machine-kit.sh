@@ -11,23 +11,16 @@ if [ ! -e "$GK_DATA/initrd/riscv64.cpio.gz" ] || [ ! -e "$GK_DATA/kernel/riscv64
     say "fetching Debian's riscv64 kernel and busybox into $GK_DATA"
     "$kit/get.sh" initrd riscv64 >&2    # and what it is made of
 fi
-if [ ! -e "$GK_DATA/firmware/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin" ]; then
-    say "fetching OpenSBI"
-    (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie amd64 opensbi)) >&2
-fi
-if [ ! -e "$GK_DATA/firmware/usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd" ]; then
-    say "fetching EDK2"
-    (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie amd64 qemu-efi-riscv64)) >&2
-fi
+firmware() {    # firmware NAME FILE ARCH PACKAGE: unpacks PACKAGE where its FILE is missing
+    [ -e "$GK_DATA/firmware/usr/$2" ] && return
+    say "fetching $1"
+    (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie "$3" "$4")) >&2
+}
+firmware OpenSBI lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin amd64 opensbi
+firmware EDK2 share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd amd64 qemu-efi-riscv64
 if [ "${1:-}" = boot ]; then
-    if [ ! -e "$GK_DATA/firmware/usr/lib/u-boot/qemu-riscv64/u-boot.bin" ]; then
-        say "fetching U-Boot"
-        (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie amd64 u-boot-qemu)) >&2
-    fi
-    if [ ! -e "$GK_DATA/firmware/usr/lib/grub/riscv64-efi/monolithic/grubriscv64.efi" ]; then
-        say "fetching GRUB"
-        (set +u; . "$kit/lib.sh"; gk_unpack "$GK_DATA/firmware" $(gk_fetch trixie riscv64 grub-efi-riscv64-unsigned)) >&2
-    fi
+    firmware U-Boot lib/u-boot/qemu-riscv64/u-boot.bin amd64 u-boot-qemu
+    firmware GRUB lib/grub/riscv64-efi/monolithic/grubriscv64.efi riscv64 grub-efi-riscv64-unsigned
     if [ ! -e "$GK_DATA/netboot/riscv64/riscv64/text/debian-installer/riscv64/linux" ]; then
         say "fetching Debian's installer"
         "$kit/get.sh" netboot riscv64 >&2

@@ -8,7 +8,7 @@ cd "$REPO"
 
 passed=0 failed=0
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+trap 'rm -rf "$logs"; kill $(jobs -p) 2> /dev/null' EXIT
 trap 'trap - TERM; kill 0' INT TERM     # what runs beside the script does not hear of an interrupt
 
 count() {   # count NAME FILE: adds the sums that a part printed on its last line 'N passed, N failed'
@@ -25,18 +25,17 @@ part() {    # part NAME COMMAND…: runs it beside others, as many as there are 
         began=$SECONDS
         "$@" > "$log" 2>&1 < /dev/null
         took=$((SECONDS - began))
-        flock "$logs" -c "printf '%s\n' '-- $name: $took s'; cat '$log'"
+        # Whole, whoever else ends now.
+        { flock 9; printf '%s\n' "-- $name: $took s"; cat "$log"; } 9< "$logs"
     } &
 }
 
-# What the parts need is fetched and made while the build uses one processor and a half.
+# What the parts need is fetched and made while the build runs.
 fetch() {
-    local command
-    for command in fetch-qemu.sh fetch-qemu-utils.sh fetch-qemu-system.sh "fetch-root.sh riscv64 full" "fetch-root.sh riscv64 managed" "fetch-machine-kit.sh boot" fetch-riscv32.sh fetch-riscv32-programs.sh; do
-        $SCRIPTS/$command > /dev/null || return
-    done
+    "$SCRIPTS/fetch-qemu.sh" && "$SCRIPTS/fetch-qemu-utils.sh" && "$SCRIPTS/fetch-qemu-system.sh" && "$SCRIPTS/fetch-root.sh" riscv64 full \
+        && "$SCRIPTS/fetch-root.sh" riscv64 managed && "$SCRIPTS/fetch-machine-kit.sh" boot && "$SCRIPTS/fetch-riscv32.sh" && "$SCRIPTS/fetch-riscv32-programs.sh"
 }
-fetch & fetching=$!
+fetch > /dev/null & fetching=$!
 
 say "building the tests (release)"
 began=$SECONDS log=$logs/swift
@@ -44,7 +43,7 @@ swift build -c release --build-tests > "$log" 2>&1 || { grep -E 'error' "$log" |
 if grep -E '(Sources|Tests)/.*warning:' "$log" | sort -u | grep .; then failed=$((failed + 1)); say "the build has warnings"; fi
 say "built in $((SECONDS - began)) s"
 
-wait $fetching || exit 1
+wait $fetching || die "what the tests need could not be fetched"
 export APUS_QEMU; APUS_QEMU=$("$SCRIPTS/fetch-qemu.sh") || exit 1
 swift test -c release --skip-build > "$log" 2>&1
 status=$?

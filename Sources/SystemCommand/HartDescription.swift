@@ -19,6 +19,6 @@ extension RISCVMachineGuest {
         let bits = model.xlen.bits
         return HartDescription(registerBits: bits, isaString: ([base] + parts).joined(separator: "_"), extensions: letters + parts,
                                mmuType: configuration.addressBits == 0 ? "riscv,none" : "riscv,sv\(configuration.addressBits)", hasSupervisor: configuration.hasSupervisor,
-                               eventCounters: model.extensions.contains(.zihpm) ? configuration.hartCounters : 0)
+                               eventCounters: configuration.hartCounters)
     }
 }

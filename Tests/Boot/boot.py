@@ -194,7 +194,7 @@ def u_boot():
             machine.until("=> ", 20)
             machine.type(line + "\n")
             machine.until(re.escape(line[-20:]))
-            check(f"U-Boot: {line}", answer in machine.until(answer, 30))
+            machine.until(answer, 30)
             if answer == "=> ": machine.type("\n")
         machine.until("=> ", 20)
         machine.type("bootm 0x88000000 0x8a000000:${filesize} 0x8f000000\n")
@@ -209,7 +209,7 @@ def kernels():
     for harts, cpu, mode in [(1, "rv64,sv48=off", "sv39"), (8, "rv64,sv57=off", "sv48"), (2, "rv64", "sv57"), (4, "rva23s64", "sv39")]:
         with Machine("-bios", opensbi + "/fw_dynamic.bin", "-kernel", kernel, "-initrd", initrd, "-smp", str(harts), "-cpu", cpu, "-append", f"console=ttyS0 quiet mode={mode}", memory="256M") as machine:
             text = linux(machine, f"mode={mode}")
-            check(f"{harts} harts of {cpu}", f"HARTS {harts}\r" in text and (f"MODE {mode}\r" in text or cpu == "rva23s64"), text[-200:])
+            check(f"{harts} harts of {cpu}", f"HARTS {harts}\r" in text and f"MODE {mode}\r" in text, text[-200:])
             check(f"{harts} harts: end", machine.ends() == 0)
 
 
@@ -241,8 +241,10 @@ def killed():
                 check(f"{form}: what was synced", told == sum, f"{number}: {told}")
 
 
-for scene in [kernels, killed, u_boot, uefi, installer] + ([network] if full else []):
-    if wanted and scene.__name__ not in wanted: continue
+scenes = [kernels, killed, u_boot, uefi, installer, network]
+if unknown := set(wanted) - {scene.__name__ for scene in scenes}: sys.exit(f"boot.py: no scene {', '.join(unknown)}")
+for scene in scenes:
+    if scene.__name__ not in wanted if wanted else scene is network and not full: continue
     began = time.monotonic()
     try:
         scene()

@@ -15,8 +15,7 @@ echo "HARTS $(grep -c ^processor /proc/cpuinfo)"
 echo "FIRMWARE $([ -d /sys/firmware/efi ] && echo EFI) $([ -d /sys/firmware/acpi ] && echo ACPI) $([ -d /proc/device-tree/cpus ] && echo tree)"
 echo "LINE $(cat /proc/cmdline)"
 case $(cat /proc/cmdline) in *work=files*)
-    mount -t ext4 /dev/vda /mnt || mke2fs /dev/vda > /dev/null
-    mount -t ext4 /dev/vda /mnt
+    mount -t ext4 /dev/vda /mnt || poweroff -f
     for n in 1 2 3 4 5 6 7 8; do cp /bin/busybox /mnt/$n; done; sync; echo "SYNCED $(sha256sum < /bin/busybox)"
     while true; do for n in a b c d e; do cp /bin/busybox /mnt/$n; mkdir -p /mnt/d$n/x/y; mv /mnt/$n /mnt/d$n/x/y/z; rm -rf /mnt/d$n; done; done;;
 esac

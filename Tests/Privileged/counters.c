@@ -5,10 +5,18 @@
 
 enum { LCOFI = 1 << 13 };
 #define CYCLES 1ul
-#define OF (1ul << 63)
+#define LOAD_MISSES 0x10019ul
 static const word filters[] = { 1ul << 62, 1ul << 61, 1ul << 60, 1ul << 59, 1ul << 58 };
 
 static void rest(void) { for (volatile int i = 0; i < 2000; i++) {} }
+
+/* Loads from pages that have not been touched yet. */
+static void touch(void) {
+    static volatile char pages[4][16][4096];
+    static unsigned next;
+    for (unsigned i = 0; i < ARRAY(pages[0]); i++) (void)pages[next][i][0];
+    next++;
+}
 
 /* Whether counter 3 has moved while machine mode ran, and while `mode` did. */
 static void moves(word event, int mode) {
@@ -26,7 +34,6 @@ static void moves(word event, int mode) {
     rest();
     inhibited = read_csr(0xb03) != inhibited;
     clear_csr(0x320, 8);
-    write_csr(0x323, event | (event & filters[0] ? 0 : 0));
     word start = read_csr(0xb03);
     EXECUTE(&f, mode, ADDI(a0, a0, -1), 0xfe051ee3 /* bnez a0, -4 */);
     word spent = read_csr(0xb03) - start;
@@ -55,7 +62,33 @@ int main(void) {
     set_csr(mip, LCOFI); say("mip %x\n", read_csr(mip) & LCOFI);
     clear_csr(mip, LCOFI); say("mip %x\n", read_csr(mip) & LCOFI);
 
-    /* Counter 4 overflows; its interrupt is taken by S mode's machine handler. */
+    /* Misses of translations: counted one by one, in the mode that is wanted; the one before 0 overflows. */
+    touch();
+    write_csr(0x325, LOAD_MISSES);
+    write_csr(0xb05, 0);
+    touch();
+    say("load misses in M: %d\n", read_csr(0xb05) != 0);
+    write_csr(0x325, LOAD_MISSES | filters[0]);
+    write_csr(0xb05, 0);
+    touch();
+    say("load misses not in M: %d\n", read_csr(0xb05) != 0);
+    write_csr(0x325, LOAD_MISSES);
+    write_csr(0xb05, -1);
+    touch();
+    say("overflow of misses: pending %x OF %d\n", read_csr(mip) & LCOFI, (int)(read_csr(0x325) >> 63));
+    write_csr(0x325, 0);
+    clear_csr(mip, LCOFI);
+
+    /* A counter that is written after it has overflowed has overflowed all the same. */
+    write_csr(0x326, CYCLES);
+    write_csr(0xb06, -1000);
+    for (int i = 0; i < 200; i++) rest();
+    write_csr(0xb06, 0);
+    say("written late: pending %x OF %d\n", read_csr(mip) & LCOFI, (int)(read_csr(0x326) >> 63));
+    write_csr(0x326, 0);
+    clear_csr(mip, LCOFI);
+
+    /* Counter 4 overflows; machine mode takes the interrupt when S mode runs. */
     write_csr(0xb04, -3000000);
     write_csr(0x324, CYCLES);
     for (int i = 0; i < 100000 && !(read_csr(mip) & LCOFI); i++) rest();

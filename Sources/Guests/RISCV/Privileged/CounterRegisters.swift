@@ -59,11 +59,11 @@ extension ControlRegister {
                             read: { $0.counter(number) >> 32 }),
         ]
         if number >= 3 {
-            list.append(ControlRegister(0x320 + offset, "mhpmevent\(number)", read: { $0.counters.events[number] & $0.xlen.mask }, write: { hart, value in
+            list.append(ControlRegister(0x320 + offset, "mhpmevent\(number)", read: { $0.event(number) & $0.xlen.mask }, write: { hart, value in
                 hart.setEvent(number, hart.widened(value, hart.counters.events[number]))
             }))
             list.append(ControlRegister(0x720 + offset, "mhpmevent\(number)h", exists: { $0.xlen == .rv32 && $0.configuration.hasSscofpmf },
-                                        read: { $0.counters.events[number] >> 32 }, write: { hart, value in
+                                        read: { $0.event(number) >> 32 }, write: { hart, value in
                 hart.setEvent(number, hart.counters.events[number] & word | value << 32)
             }))
         }

@@ -22,9 +22,10 @@ extension RISCVMachineGuest {
             (configuration.hasSmaia, configuration.hasSsaia) = (true, configuration.hasSupervisor)
             configuration.guestExternalInterrupts = configuration.hasHypervisor ? guestFiles : 0
         }
-        // Without counters there is nothing that overflows.
-        if configuration.hartCounters == 0 { configuration.hasSscofpmf = false }
         let model = try CPUModel(parsing: unprivileged.joined(separator: ","), xlen: xlen)
+        // Without counters there is nothing that overflows.
+        if !model.extensions.contains(.zihpm) { configuration.hartCounters = 0 }
+        if configuration.hartCounters == 0 { configuration.hasSscofpmf = false }
         if let reason = configuration.contradiction(model) { throw .contradiction(reason) }
         self.init(model: model, configuration: configuration)
     }

@@ -40,15 +40,23 @@ struct PerformanceCounters {
 
 extension Hart {
     /// Counters 3 and up; of those that there are not, the event selectors read as 0.
-    func hasEventCounter(_ number: Int) -> Bool { extensions.contains(.zihpm) && number < 3 + configuration.hartCounters }
+    func hasEventCounter(_ number: Int) -> Bool { number < 3 + configuration.hartCounters }
 
     func counter(_ number: Int) -> UInt64 {
         counters.running >> UInt32(number) & 1 != 0 ? timebase.clock.now &+ counters.values[number] : counters.values[number]
     }
 
     func setCounter(_ number: Int, _ value: UInt64) {
-        start(number, value, at: timebase.clock.now)
+        let now = timebase.clock.now
+        collectOverflows(now)
+        start(number, value, at: now)
         armOverflow()
+    }
+
+    /// `mhpmevent`, with its OF as of now.
+    func event(_ number: Int) -> UInt64 {
+        collectOverflows(timebase.clock.now)
+        return counters.events[number]
     }
 
     func setEvent(_ number: Int, _ value: UInt64) {
@@ -60,6 +68,7 @@ extension Hart {
             if configuration.hasUser { mask |= CounterEvent.user }
             if configuration.hasHypervisor { mask |= CounterEvent.virtualSupervisor | CounterEvent.virtualUser }
         }
+        collectOverflows(timebase.clock.now)
         counters.events[number] = value & mask
         chooseCounters()
     }
