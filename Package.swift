@@ -1,6 +1,10 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+// The rooms that guest code runs in: no checks at run time that accesses to a class's properties do not overlap. Builds for
+// debugging (`swift build`) make them.
+let hot: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+
 // Targets stand in layers, lowest first; a target imports only from rooms above its own line here
 // (Tests/LayoutTests reads this file and fails on an upward edge).
 let package = Package(
@@ -9,7 +13,7 @@ let package = Package(
     targets: [
         .target(name: "CHost", cSettings: [.define("_GNU_SOURCE")]),
         .target(name: "Host", dependencies: ["CHost"]),
-        .target(name: "Core", dependencies: ["Host", "CHost"]),
+        .target(name: "Core", dependencies: ["Host", "CHost"], swiftSettings: hot),
         // Debian's libraries, from their static archives: a shared library more would slow every program start.
         .systemLibrary(name: "CCompression"),
         .systemLibrary(name: "CNettle"),
@@ -28,16 +32,17 @@ let package = Package(
         .target(name: "BlockMonitor", dependencies: ["Monitor", "NBD", "Block", "Sockets", "Core", "Host"]),
         .target(name: "StorageTool", dependencies: ["ImageTool", "BlockMonitor", "Monitor", "NBD", "Block", "Sockets", "Core", "Host", "CHost"]),
         .target(name: "Display", dependencies: ["Sockets", "Compression", "Cryptography", "Core", "Host"]),
-        .target(name: "IR"),
+        .target(name: "IR", swiftSettings: hot),
         .target(name: "SoftFloat"),
-        .target(name: "IRPasses", dependencies: ["IR"]),
-        .target(name: "Translation", dependencies: ["IR", "IRPasses", "Core", "Host", "CHost"]),
+        .target(name: "IRPasses", dependencies: ["IR"], swiftSettings: hot),
+        .target(name: "Translation", dependencies: ["IR", "IRPasses", "Core", "Host", "CHost"], swiftSettings: hot),
         .target(name: "Interpreter", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Core", "Host", "CHost"],
-                path: "Sources/Backends/Interpreter"),
+                path: "Sources/Backends/Interpreter", swiftSettings: hot),
         .target(name: "X64", dependencies: ["Translation", "IR", "IRPasses", "SoftFloat", "Core", "Host", "CHost"],
-                path: "Sources/Backends/X64"),
-        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "Core", "Host", "CHost"], path: "Sources/Guests/RISCV"),
-        .target(name: "Translated", dependencies: ["Translation", "Core", "Host", "CHost"], path: "Sources/Accelerators/Translated"),
+                path: "Sources/Backends/X64", swiftSettings: hot),
+        .target(name: "RISCV", dependencies: ["Translation", "IR", "SoftFloat", "Core", "Host", "CHost"], path: "Sources/Guests/RISCV",
+                swiftSettings: hot),
+        .target(name: "Translated", dependencies: ["Translation", "Core", "Host", "CHost"], path: "Sources/Accelerators/Translated", swiftSettings: hot),
         .target(name: "Debugger", dependencies: ["Translation", "CHost"]),
         .target(name: "UserMode", dependencies: ["Debugger", "RISCV", "Translation", "IR", "Core", "Host", "CHost"]),
         .target(name: "Char", dependencies: ["Core", "Host"]),

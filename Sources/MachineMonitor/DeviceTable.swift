@@ -117,7 +117,8 @@ public final class DeviceTable: Sendable {
             if let console = virtio as? VirtioConsole { consoles.add(name, console, host) }
             disks = ((virtio as? any DiskOwner) ?? (function as? any DiskOwner))?.disks ?? []
             try refuseShared(disks)
-            slot = try pci.plug(name, function, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
+            let rom = try ExpansionROM(properties, read: context.firmwareFile)
+            slot = try pci.plug(name, function, rom: rom, host: host, bus: bus, address: properties.text("addr"), isMultifunction: properties.flag("multifunction"), isHot: isHot)
             children.add(of: function, id: id, slot: slot)
         case .virtio(let make):
             if isHot { throw ConfigurationError("Bus 'virtio-mmio-bus' does not support hotplugging") }

@@ -241,7 +241,7 @@ struct MachineAssembler {
 
     private func deviceTable(_ board: any MachineBoard, _ parts: BoardParts, _ graph: BlockGraph, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable,
                              _ shares: [String: SharedFolder], _ leftovers: Locked<[String]>) -> DeviceTable {
-        let memory = board.mainMemory?.size ?? 0, count = configuration.processors, displays = displays
+        let memory = board.mainMemory?.size ?? 0, count = configuration.processors, displays = displays, folders = configuration.folders
         return DeviceTable(parts, pci: board.pci, blocks: blocks, plugVirtio: { (name, function, host) throws(ConfigurationError) in
             try board.plug(name, function, host: host)
         }, makeContext: { (host, name, properties) throws(ConfigurationError) in
@@ -256,6 +256,10 @@ struct MachineAssembler {
             context.object = { graph.object($0) }
             context.firmware = board.firmware
             context.requests = parts.requests
+            context.firmwareFile = { (file) throws(ConfigurationError) in
+                guard let found = try StartFiles.find(file, properties.owner, folders) else { throw ConfigurationError("\(properties.owner): romfile '\(file)': there is no such file") }
+                return found.bytes
+            }
             context.folder = { shares[$0] }
             context.leaves = { path in leftovers.withLock { $0.append(path) } }
             return context

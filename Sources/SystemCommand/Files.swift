@@ -57,14 +57,18 @@ enum StartFiles {
         "/usr/share/qemu", "/usr/lib/riscv64-linux-gnu/opensbi/generic", "/usr/lib/u-boot/qemu-riscv64_smode", "/usr/share/qemu-efi-riscv64",
     ]
 
+    /// The file with the path or, in the folders `given` and the usual ones, the name `name`.
+    static func find(_ name: String, _ option: String, _ given: [String], inFoldersOnly: Bool = false) throws(ConfigurationError) -> BootFile? {
+        for path in (inFoldersOnly ? [] : [name]) + (given + folders).map({ $0 + "/" + name }) where access(path, R_OK) == 0 { return try read(path, option) }
+        return nil
+    }
+
     /// The firmware of `-bios`: nil for none.
     static func firmware(_ name: String, bits: Int, _ given: [String]) throws(ConfigurationError) -> BootFile? {
         if name == "none" { return nil }
         let isDefault = name == "default"
         let names = isDefault ? ["opensbi-riscv\(bits)-generic-fw_dynamic.bin"] + (bits == 64 ? ["fw_dynamic.bin"] : []) : [name]
-        for name in names {
-            for path in (isDefault ? [] : [name]) + (given + folders).map({ $0 + "/" + name }) where access(path, R_OK) == 0 { return try read(path, "-bios") }
-        }
+        for name in names { if let file = try find(name, "-bios", given, inFoldersOnly: isDefault) { return file } }
         throw ConfigurationError(isDefault ? "-bios: OpenSBI for riscv\(bits) is not installed (Debian: apt install opensbi); '-bios none' starts without"
             : "-bios: '\(name)': there is no such file")
     }

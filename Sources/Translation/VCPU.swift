@@ -9,12 +9,17 @@ public final class VCPU: @unchecked Sendable {
     public let layout: StateLayout
     /// What the engine that made this vCPU keeps for it beside the state block.
     public let engineData: AnyObject?
+    private let willEnd: (@Sendable (UnsafeMutableRawPointer) -> Void)?
     private let before: Int
 
-    /// - Parameter isMachine: whether it has the tables of `SoftTLB`.
-    public init(layout: StateLayout, engineData: AnyObject? = nil, isMachine: Bool = false) {
+    /// - Parameters:
+    ///   - isMachine: whether it has the tables of `SoftTLB`.
+    ///   - willEnd: called with the state pointer before the state block is given back. So an engine knows all its vCPUs and
+    ///     holds none of them weakly, which would make each reference to them slow to count.
+    public init(layout: StateLayout, engineData: AnyObject? = nil, isMachine: Bool = false, willEnd: (@Sendable (UnsafeMutableRawPointer) -> Void)? = nil) {
         self.layout = layout
         self.engineData = engineData
+        self.willEnd = willEnd
         before = StateHeader.bias + (isMachine ? SoftTLB.bytes : 0)
         let size = (before + Int(StateHeader.guestStart) + layout.guestBytes + 63) & ~63
         let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isMachine ? 4096 : 64)
@@ -24,7 +29,10 @@ public final class VCPU: @unchecked Sendable {
         self[UInt64.self, StateHeader.addressMask] = layout.addressMask
     }
 
-    deinit { (state - before).deallocate() }
+    deinit {
+        willEnd?(state)
+        (state - before).deallocate()
+    }
 
     /// A field of the state block at `offset` bytes from the state pointer.
     @inlinable

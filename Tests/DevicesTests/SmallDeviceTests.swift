@@ -47,6 +47,34 @@ import Testing
         #expect(machine.bytes(to, 512) != bytes && machine.load(base + 0x24, 4) == 0x100)
     }
 
+    @Test func showsExpansionROM() throws {
+        let machine = try GuestMachine(), bytes = (0 ..< 5000).map { UInt8(truncatingIfNeeded: $0 &* 5 &+ 1) }
+        try machine.plug("edu", [("romfile", "card.rom")], rom: bytes)
+        let function = machine.function(device: 3), place: UInt64 = function.place(0) + 0x40_0000
+        #expect(function.read(0x30, 4) == 0)
+        function.write(0x30, 0xffff_ffff, 4)
+        #expect(function.read(0x30, 4) == 0xffff_e001)
+        // Placed, but not switched on.
+        function.write(0x30, place, 4)
+        #expect(machine.bytes(place, 4) != Array(bytes[..<4]))
+        function.write(0x30, place | 1, 4)
+        machine.store(place, 0, 4)
+        #expect(machine.bytes(place, 5000) == bytes && machine.load(place + 5000, 4) == 0)
+        function.write(0x30, 0, 4)
+        #expect(machine.bytes(place, 4) != Array(bytes[..<4]))
+        // Not asked for, hidden, too large, a size that registers cannot say.
+        for settings in [[("romfile", "")], [("romfile", "card.rom"), ("rombar", "0")]] as [[(name: String, value: String)]] {
+            let machine = try GuestMachine()
+            try machine.plug("edu", settings, rom: bytes)
+            machine.function(device: 3).write(0x30, 0xffff_ffff, 4)
+            #expect(machine.function(device: 3).read(0x30, 4) == 0)
+        }
+        for size in ["4K", "12K"] {
+            #expect(throws: ConfigurationError.self) { try GuestMachine().plug("edu", [("romfile", "card.rom"), ("romsize", size)], rom: bytes) }
+        }
+        #expect(throws: ConfigurationError.self) { try GuestMachine().plug("edu", [("romfile", "card.rom")]) }
+    }
+
     @Test func reachesMemory() throws {
         let machine = try GuestMachine()
         try machine.plug("edu", [("dma_mask", "0xffffffffff")])

@@ -32,7 +32,7 @@ final class TestStream: CharacterStream {
 extension GuestMachine {
     /// Makes a device of the catalogue and puts it into a slot of the root bus.
     @discardableResult
-    func plug(_ name: String, _ settings: [(name: String, value: String)] = [], port: TestPort = TestPort(), folder: SharedFolder? = nil, device: UInt64 = 3) throws -> DeviceSlot {
+    func plug(_ name: String, _ settings: [(name: String, value: String)] = [], port: TestPort = TestPort(), folder: SharedFolder? = nil, rom: [UInt8] = [], device: UInt64 = 3) throws -> DeviceSlot {
         let entry = try #require(DeviceCatalogue.find(name))
         guard case .pci(let make) = entry.maker else { throw ConfigurationError("\(name) is no PCI device") }
         let host = host()
@@ -44,7 +44,8 @@ extension GuestMachine {
         let given = entry.model.properties.compactMap { property -> (name: String, value: String)? in
             if case .reference = property.type { ["iothread", "rng"].contains(property.name) ? nil : (property.name, "it") } else { required[property.name].map { (property.name, $0) } }
         }
-        return try pci.plug(name, try make(try Properties(name, entry.model.properties, given + settings), context), host: host, address: String(device, radix: 16))
+        let properties = try Properties(name, entry.model.properties, given + settings)
+        return try pci.plug(name, try make(properties, context), rom: try ExpansionROM(properties) { (_) throws(ConfigurationError) in rom }, host: host, address: String(device, radix: 16))
     }
 }
 

@@ -161,6 +161,8 @@ extension CatalogueEntry {
             let mask = UInt64(record.encoding &>> 15 & 31), source = UInt64(record.encoding &>> 20 & 31)
             return mask >= source && mask < source + UInt64(registers)
         }
+        // Half a register that holds an element group.
+        if mnemonic.hasPrefix("vsha2") { return before.words[102] & 7 == 7 }
         guard mnemonic == "fcvt.s.bf16" || mnemonic == "vfwmaccbf16.vf", record.before == CaseRecord.nop else { return false }
         return before.f(Int(Operand.fs1.value(in: record.encoding))) &>> 16 != 0xffff_ffff_ffff
     }

@@ -85,7 +85,7 @@ extension InterpreterEngine: CodeWatcher {
     private func beginCode(_ page: FetchPage) {
         guard codePages.begin(page) else { return }
         if page.block.codeWatcher == nil { page.block.codeWatcher = self }
-        for entry in vcpus { if let vcpu = entry.vcpu { SoftMMU.of(vcpu.state)?.forgetStores(to: page.host) } }
+        for state in states { SoftMMU.of(state)?.forgetStores(to: page.host) }
         apus_full_fence()
     }
 

@@ -26,11 +26,10 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
     private var pool = RunnerPool()
     var counters = EngineStatistics()
     var codePages = CodePages()
-    var vcpus: [WeakVCPU] = []
+    /// The states of the vCPUs of a machine.
+    var states: Set<UnsafeMutableRawPointer> = []
     /// Grows whenever blocks are forgotten: runners then drop their caches at the next block boundary.
     let generation = Atomic<UInt64>(1)
-
-    struct WeakVCPU { weak var vcpu: VCPU? }
 
     /// An engine for machines.
     public convenience init(guest: any SystemGuest, options: EngineOptions) {
@@ -57,11 +56,10 @@ public final class InterpreterEngine: Engine, @unchecked Sendable {
 
     public func makeVCPU() -> VCPU {
         guard let system else { return VCPU(layout: guest.layout) }
-        let vcpu = VCPU(layout: guest.layout, engineData: InterpreterStepper(guest: system), isMachine: true)
-        lock.withLock {
-            vcpus.removeAll { $0.vcpu == nil }
-            vcpus.append(WeakVCPU(vcpu: vcpu))
+        let vcpu = VCPU(layout: guest.layout, engineData: InterpreterStepper(guest: system), isMachine: true) { state in
+            self.lock.withLock { _ = self.states.remove(state) }
         }
+        lock.withLock { _ = states.insert(vcpu.state) }
         return vcpu
     }
 

@@ -189,7 +189,7 @@ extension X64Engine {
     private func beginCode(_ page: FetchPage) {
         guard codePages.begin(page) else { return }
         if page.block.codeWatcher == nil { page.block.codeWatcher = self }
-        for entry in vcpus.values { if let vcpu = entry.vcpu { SoftMMU.of(vcpu.state)?.forgetStores(to: page.host) } }
+        for state in vcpus.keys { SoftMMU.of(state)?.forgetStores(to: page.host) }
         apus_full_fence()
     }
 
@@ -234,7 +234,7 @@ extension X64Engine: CodeWatcher {
         for number in codePages.remove(in: memory, range) where number < table.pointee.blocks.count && table.pointee.blocks.base[number].isAlive {
             let block = table.pointee.blocks.base[number]
             remove(number)
-            for entry in vcpus.values { (entry.vcpu?.engineData as? Companion)?.forgetKey(block.pc, block.context) }
+            for companion in vcpus.values { companion?.forgetKey(block.pc, block.context) }
         }
     }
 

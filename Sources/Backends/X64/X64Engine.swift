@@ -40,7 +40,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
     private let halfBytes: Int
     /// Each half ends with the keys of its indirect branches, 8 bytes each.
     private let siteCapacity: Int
-    var vcpus: [ObjectIdentifier: WeakVCPU] = [:]
+    /// What there is beside each vCPU, by its state.
+    var vcpus: [UnsafeMutableRawPointer: Companion?] = [:]
     private var writable = WritableBlocks()
     private var snapshots: [Int: CodeSnapshot] = [:]
     private var counters = EngineStatistics()
@@ -48,7 +49,6 @@ public final class X64Engine: Engine, @unchecked Sendable {
     var identities: [FetchIdentity: UInt32] = [:]
     var nextIdentity = X64Engine.firstIdentity
 
-    struct WeakVCPU { weak var vcpu: VCPU? }
 
     private static let opCapacity = 6144
     /// The number of the futex system call on x86-64.
@@ -201,7 +201,11 @@ public final class X64Engine: Engine, @unchecked Sendable {
 
     public func makeVCPU() -> VCPU {
         let companion = Companion(system.flatMap { options.makeStepper?($0) })
-        let vcpu = VCPU(layout: guest.layout, engineData: companion, isMachine: options.isMachine)
+        let vcpu = VCPU(layout: guest.layout, engineData: companion, isMachine: options.isMachine) { state in
+            pthread_mutex_lock(self.lock)
+            self.vcpus[state] = nil
+            pthread_mutex_unlock(self.lock)
+        }
         vcpu[UInt32.self, BackendState.flagsArePublished] = 1
         vcpu[UInt64.self, StateHeader.memoryBase] = options.memoryBase
         if let companion {
@@ -209,8 +213,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
             vcpu[UInt64.self, BackendState.shadowStack] = UInt64(UInt(bitPattern: companion.shadowTop))
         }
         pthread_mutex_lock(lock)
-        vcpus = vcpus.filter { $0.value.vcpu != nil }
-        vcpus[ObjectIdentifier(vcpu)] = WeakVCPU(vcpu: vcpu)
+        vcpus[vcpu.state] = .some(companion)
         pthread_mutex_unlock(lock)
         return vcpu
     }
@@ -552,19 +555,16 @@ public final class X64Engine: Engine, @unchecked Sendable {
     }
 
     private func purgeJumpCaches() {
-        for entry in vcpus.values {
-            (entry.vcpu?.engineData as? Companion)?.forgetKeys()
-        }
+        for companion in vcpus.values { companion?.forgetKeys() }
     }
 
     /// Begins to fill the other half. Waits until no vCPU can still be inside it.
     func switchHalves() {
         let current = generation
-        while vcpus.values.contains(where: { entry in
+        while vcpus.keys.contains(where: { state in
             // A vCPU inside code of the generation before this one is bound to leave: all its links are undone. It may be
             // waiting for the lock.
-            guard let vcpu = entry.vcpu else { return false }
-            return volatileLoad(vcpu, BackendState.inCode) != 0 && vcpu[UInt64.self, BackendState.generation] < current
+            volatileLoad(state, BackendState.inCode) != 0 && state.load(fromByteOffset: Int(BackendState.generation), as: UInt64.self) < current
         }) {
             pthread_mutex_unlock(lock)
             usleep(100)
@@ -586,8 +586,8 @@ public final class X64Engine: Engine, @unchecked Sendable {
         counters.flushes += 1
     }
 
-    private func volatileLoad(_ vcpu: VCPU, _ offset: Int32) -> UInt32 {
-        (vcpu.state + Int(offset)).assumingMemoryBound(to: UInt32.self).pointee
+    private func volatileLoad(_ state: UnsafeMutableRawPointer, _ offset: Int32) -> UInt32 {
+        (state + Int(offset)).assumingMemoryBound(to: UInt32.self).pointee
     }
 
     /// The vCPU is in the dispatcher: what it holds of older code is dropped.
@@ -625,7 +625,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
 
     public func didForkInChild() {
         // The other threads, and so their vCPUs, do not exist here.
-        for entry in vcpus.values { if let vcpu = entry.vcpu { vcpu[UInt32.self, BackendState.inCode] = 0 } }
+        for state in vcpus.keys { state.storeBytes(of: 0, toByteOffset: Int(BackendState.inCode), as: UInt32.self) }
         let isSmall = generation == 0 && cursor < 16 << 20
         let keys = siteKeys(0)
         let separated = mapping.separate(keeping: isSmall ? [0 ..< cursor, keys ..< keys + table.pointee.sites.count * 8] : [0 ..< firstByte])

@@ -27,6 +27,10 @@ public struct DeviceContext {
     /// Called with what is to be removed from the host's file system when the process ends.
     public var leaves: @Sendable (_ path: String) -> Void = { _ in }
     public var firmware: FirmwareConfiguration?
+    /// The bytes of a file of firmware, by its path or by its name in the usual folders.
+    public var firmwareFile: (_ name: String) throws(ConfigurationError) -> [UInt8] = { (name) throws(ConfigurationError) in
+        throw ConfigurationError("'\(name)': there is no such file")
+    }
     /// Where devices ask for what concerns the whole machine.
     public var requests = MachineRequests { _ in }
     /// An object of `-object`.
@@ -116,7 +120,7 @@ public enum DeviceCatalogue {
     public static let placeProperties = [
         Property("addr", .text, "slot, with or without .function"),
         Property("multifunction", .flag, "other functions are in the slot", default: "off"),
-    ]
+    ] + ExpansionROM.properties
 
     private static let others: [CataloguedDevice] = [
         CataloguedDevice(model: onBus(RootPort.model), maker: .pci { (properties, _) in RootPort(properties) }),

@@ -7,7 +7,7 @@ import Core
 public enum PCIRegister {
     public static let vendor = 0x00, device = 0x02, command = 0x04, status = 0x06, revision = 0x08, classCode = 0x09
     public static let cacheLine = 0x0c, latency = 0x0d, headerType = 0x0e
-    public static let bar0 = 0x10, subsystemVendor = 0x2c, subsystem = 0x2e, capabilities = 0x34
+    public static let bar0 = 0x10, subsystemVendor = 0x2c, subsystem = 0x2e, rom = 0x30, capabilities = 0x34
     public static let interruptLine = 0x3c, interruptPin = 0x3d
     // Type 1: bridges.
     public static let primaryBus = 0x18, secondaryBus = 0x19, subordinateBus = 0x1a

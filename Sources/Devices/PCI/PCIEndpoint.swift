@@ -1,7 +1,7 @@
 // A function on a bus: its configuration space, where its windows are, and how it interrupts. Adapts `PCIFunction` to
 // `Device`. PCI 3.0 chapter 6 (header, MSI, MSI-X), PCI Power Management 1.2, PCI Express Base 7.8.
 //
-// Left out: expansion ROMs, AER, BIST.
+// Left out: AER, BIST, expansion ROMs of bridges.
 
 import Core
 import Host
@@ -14,6 +14,7 @@ public final class PCIEndpoint: Device {
     var configuration = PCIConfiguration()
     var vectors: MessageVectors?
     private let identity: PCIIdentity
+    /// The function's, and the expansion ROM's as number 6.
     private let windows: [PCIBar]
     private let interrupts: PCIInterrupts
     public let banks: [Bank]
@@ -38,11 +39,13 @@ public final class PCIEndpoint: Device {
         let wire: Int
     }
 
-    private init(_ function: any PCIFunction, host: DeviceHost) {
+    private static let romNumber = 6
+
+    private init(_ function: any PCIFunction, rom: ExpansionROM?, host: DeviceHost) {
         self.function = function
         port = PCIPort(host: host)
         identity = function.identity
-        windows = function.windows
+        windows = function.windows + (rom.map { [PCIBar(Self.romNumber, $0.block.name, size: $0.block.size, .memory32, .memory($0.block))] } ?? [])
         interrupts = function.interrupts
         let registers = windows.compactMap { window -> (Int, Bank)? in
             guard case .registers(let widths) = window.contents else { return nil }
@@ -54,13 +57,13 @@ public final class PCIEndpoint: Device {
     }
 
     /// A function in a slot of its own, not on a bus yet.
-    public static func make(_ name: String, _ function: any PCIFunction, host: DeviceHost) -> DeviceSlot {
-        let endpoint = PCIEndpoint(function, host: host)
+    public static func make(_ name: String, _ function: any PCIFunction, rom: ExpansionROM? = nil, host: DeviceHost) -> DeviceSlot {
+        let endpoint = PCIEndpoint(function, rom: rom, host: host)
         let slot = DeviceSlot(name: name, endpoint, sendsMessages: true)
         host.bind(slot)
         for (region, bar) in zip(slot.regions(), endpoint.bankBars) { endpoint.regions[bar] = region }
         for window in endpoint.windows {
-            if case .memory(let block) = window.contents { endpoint.regions[window.number] = Region(block) }
+            if case .memory(let block) = window.contents { endpoint.regions[window.number] = Region(block, isReadOnly: window.number == romNumber) }
         }
         slot.withDevice { _ in function.connect(endpoint.port) }
         return slot
@@ -108,13 +111,18 @@ public final class PCIEndpoint: Device {
     }
 
     private func layOut(_ window: PCIBar) {
-        let at = PCIRegister.bar0 + window.number * 4
+        let at = Self.register(of: window)
+        guard window.number != Self.romNumber else {
+            return configuration.allow(at, 4, UInt32(truncatingIfNeeded: ~(window.size &- 1)) | 1)
+        }
         let kind: UInt32 = switch window.space { case .io: 1; case .memory32: 0; case .prefetchable32: 8; case .memory64: 4; case .prefetchable64: 12 }
         configuration[long: at] = kind
         let mask = ~(window.size &- 1)
         configuration.allow(at, 4, UInt32(truncatingIfNeeded: mask) & ~(window.space == .io ? 3 : 15))
         if Self.isWide(window) { configuration.allow(at + 4, 4, UInt32(truncatingIfNeeded: mask >> 32)) }
     }
+
+    private static func register(of window: PCIBar) -> Int { window.number == romNumber ? PCIRegister.rom : PCIRegister.bar0 + window.number * 4 }
 
     private static func isWide(_ window: PCIBar) -> Bool { window.space == .memory64 || window.space == .prefetchable64 }
 
@@ -181,7 +189,7 @@ public final class PCIEndpoint: Device {
         if let at = express, !isBridge, (at + 8 ..< at + 10).touches(offset, width), value >> UInt32(max(0, at + 9 - offset) * 8) & 0x80 != 0 {
             return reset()
         }
-        if (PCIRegister.command ..< PCIRegister.bar0 + 24).touches(offset, width) || power.map({ ($0 ..< $0 + 6).touches(offset, width) }) == true {
+        if (PCIRegister.command ..< PCIRegister.rom + 4).touches(offset, width) || power.map({ ($0 ..< $0 + 6).touches(offset, width) }) == true {
             updateMapping()
             updatePin()
         }
@@ -211,8 +219,10 @@ public final class PCIEndpoint: Device {
     private func address(_ window: PCIBar) -> UInt64? {
         let isIO = window.space == .io
         guard isAwake, command & (isIO ? PCICommand.io : PCICommand.memory) != 0 else { return nil }
-        let at = PCIRegister.bar0 + window.number * 4
-        var address = UInt64(configuration[long: at] & ~(isIO ? 3 : 15))
+        let at = Self.register(of: window)
+        // The ROM has a switch of its own.
+        guard window.number != Self.romNumber || configuration[long: at] & 1 != 0 else { return nil }
+        var address = UInt64(configuration[long: at] & ~(isIO ? 3 : window.number == Self.romNumber ? 0x7ff : 15))
         if Self.isWide(window) { address |= UInt64(configuration[long: at + 4]) << 32 }
         let (end, overflow) = address.addingReportingOverflow(window.size)
         // Address 0 is one like others: firmware puts ports there.

@@ -77,7 +77,7 @@ public final class PCIHost: BusTarget, @unchecked Sendable {
     ///   - address: `addr`: "DEVICE" or "DEVICE.FUNCTION", hexadecimal; nil: the first free device.
     ///   - isHot: the machine runs: the guest is told through the slot.
     @discardableResult
-    public func plug(_ name: String, _ function: any PCIFunction, host: DeviceHost, bus busName: String? = nil, address: String? = nil,
+    public func plug(_ name: String, _ function: any PCIFunction, rom: ExpansionROM? = nil, host: DeviceHost, bus busName: String? = nil, address: String? = nil,
                      isMultifunction: Bool = false, isHot: Bool = false) throws(ConfigurationError) -> DeviceSlot {
         try locked { () throws(ConfigurationError) in
             guard let bus = busName.map({ buses[$0] }) ?? root else {
@@ -87,9 +87,10 @@ public final class PCIHost: BusTarget, @unchecked Sendable {
             withPort(of: bus) { mayCome = $0.isHotPluggable }
             guard !isHot || mayCome else { throw ConfigurationError("\(name): bus '\(bus.name)' does not support hot-plugging") }
             let number = try address.map { (text) throws(ConfigurationError) in try Self.place(name, text) }
+            guard rom == nil || !(function is any PCIBridge) else { throw ConfigurationError("\(name): a port has no expansion ROM") }
             if let port = function as? RootPort { try claim(port, name) }
             if let port = function as? RootPort { port.makeBus(name: name, wires: wires) }
-            let slot = PCIEndpoint.make(name, function, host: host)
+            let slot = PCIEndpoint.make(name, function, rom: rom, host: host)
             _ = try bus.plug(slot, at: number, isMultifunction: isMultifunction, pin: function.interrupts.pin)
             if let port = function as? RootPort {
                 buses[name] = port.secondary

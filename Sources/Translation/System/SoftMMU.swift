@@ -18,8 +18,10 @@ public enum HostAccess {
 }
 
 /// A page of guest code as a vCPU sees it.
-public struct FetchPage {
-    public let block: RAMBlock
+public struct FetchPage: BitwiseCopyable {
+    /// Kept by the MMU that gave the page, until its next flush: vCPUs that count references to one object wait for each other.
+    private let memory: Unmanaged<RAMBlock>
+    public var block: RAMBlock { memory.takeUnretainedValue() }
     /// The number of the page among all of the process.
     public let number: UInt64
     /// The virtual address of its first byte.
@@ -30,6 +32,18 @@ public struct FetchPage {
     public let readable: Int
     /// Whether the whole page may be fetched from, until the next flush.
     public let isWhole: Bool
+    /// Whether it is there in all address spaces.
+    let isGlobal: Bool
+
+    init(_ memory: Unmanaged<RAMBlock>, number: UInt64, virtual: UInt64, host: UnsafeMutableRawPointer, readable: Int, isWhole: Bool, isGlobal: Bool) {
+        self.memory = memory
+        self.number = number
+        self.virtual = virtual
+        self.host = host
+        self.readable = readable
+        self.isWhole = isWhole
+        self.isGlobal = isGlobal
+    }
 }
 
 /// What a vCPU of a machine has beside its state block. Used by the vCPU's own thread, but for what says otherwise.
@@ -40,11 +54,13 @@ public final class SoftMMU: @unchecked Sendable {
     private let addressMask: UInt64
     private let tables: SoftTLBMemory
     private var code = FetchCache()
+    /// The cells of `SoftTLB.fetch` for code pages of one address space alone.
+    private var localFetch = MadeEntries()
     /// Memory that entries may lead to.
     private var blocks: [RAMBlock] = []
     private var large = [LargePages](repeating: LargePages(), count: SoftTLB.indexCount)
     /// The memory that was asked for last, from its first address on: nearly always the RAM.
-    private var near: (start: UInt64, span: MemorySpan)?
+    private var near: (start: UInt64, place: Place)?
     /// The same for those who do without references.
     public let nearMemory: UnsafeMutablePointer<NearMemory>
     private let wish = FlushWish()
@@ -71,6 +87,7 @@ public final class SoftMMU: @unchecked Sendable {
 
     deinit {
         tables.deallocate()
+        localFetch.deallocate()
         nearMemory.deallocate()
     }
 
@@ -92,11 +109,20 @@ public final class SoftMMU: @unchecked Sendable {
         }
         code.removeAll()
         tables.clearFetch()
+        localFetch.removeAll()
         if indices == .max {
             blocks.removeAll()
             near = nil
             nearMemory.pointee = NearMemory()
         }
+    }
+
+    /// Forgets those translations of the given MMU indices that do not hold in all address spaces.
+    public func flushAddressSpace(indices: UInt16) {
+        for index in 0 ..< SoftTLB.indexCount where indices &>> UInt16(index) & 1 != 0 { tables.clearLocal(index) }
+        code.removeLocal()
+        tables.clearFetch(localFetch)
+        localFetch.removeAll()
     }
 
     /// Forgets the translations of the page of `address`, and of the large page that it lies in.
@@ -126,24 +152,25 @@ public final class SoftMMU: @unchecked Sendable {
     // MARK: host memory
 
     /// What is at a physical address, if it is memory. As good as a translation: until the next flush.
-    private func span(at physical: UInt64) -> MemorySpan? {
-        if let (start, span) = near, physical &- start < span.count {
-            let skipped = physical &- start
-            return MemorySpan(block: span.block, offset: span.offset &+ skipped, count: span.count &- skipped, isReadOnly: span.isReadOnly)
-        }
+    private func place(at physical: UInt64) -> Place? {
+        if let (start, place) = near, physical &- start < place.count { return place.after(physical &- start) }
         guard let range = memory.find(physical) else { return nil }
-        guard case .memory(let block, let isReadOnly) = range.target else { return memory.memory(at: physical) }
-        near = (range.start, MemorySpan(block: block, offset: range.offset, count: range.size, isReadOnly: isReadOnly))
-        nearMemory.pointee = NearMemory(start: range.start, count: range.size, host: block.host + Int(range.offset))
+        guard case .memory(let block, let isReadOnly) = range.target else {
+            guard let span = memory.memory(at: physical) else { return nil }
+            keep(span.block)
+            return Place(span)
+        }
         keep(block)
-        let skipped = physical &- range.start
-        return MemorySpan(block: block, offset: range.offset &+ skipped, count: range.size &- skipped, isReadOnly: isReadOnly)
+        let place = Place(MemorySpan(block: block, offset: range.offset, count: range.size, isReadOnly: isReadOnly))
+        near = (range.start, place)
+        nearMemory.pointee = NearMemory(start: range.start, count: range.size, host: place.host)
+        return place.after(physical &- range.start)
     }
 
-    /// Whether the memory that the last `span` found reaches from `start` on: a window of a device may lie in front of it.
+    /// Whether the memory that the last `place` found reaches from `start` on: a window of a device may lie in front of it.
     private func isMemory(from start: UInt64, to physical: UInt64) -> Bool {
-        guard let (first, span) = near, physical &- first < span.count else { return true }
-        return start &- first < span.count
+        guard let (first, place) = near, physical &- first < place.count else { return true }
+        return start &- first < place.count
     }
 
     /// Host memory for an access of `bytes` bytes at virtual `address`, if it is RAM. For a store, whoever watches the page
@@ -154,31 +181,29 @@ public final class SoftMMU: @unchecked Sendable {
         let inside = address & (RAMBlock.pageBytes &- 1)
         guard inside &+ UInt64(truncatingIfNeeded: bytes) <= RAMBlock.pageBytes else { return .other }
         guard let page = guest.translate(address, kind, bytes: bytes, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return .fault }
-        guard let span = span(at: page.physical), span.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
-        if kind == .store, span.isReadOnly { return .other }
-        let number = span.offset &>> RAMBlock.pageBits
-        var isWatched = false
-        if !span.block.flags(ofPage: number).isDisjoint(with: .watched) {
+        guard let place = place(at: page.physical), place.count >= UInt64(truncatingIfNeeded: bytes) else { return .other }
+        if kind == .store, place.isReadOnly { return .other }
+        var isWatched = place.isWatched
+        if isWatched {
             if kind == .store {
-                let range = span.offset ..< span.offset &+ UInt64(truncatingIfNeeded: bytes)
+                let span = place.span, range = span.offset ..< span.offset &+ UInt64(truncatingIfNeeded: bytes)
                 if span.block.codeWatcher?.hasCode(in: span.block, range) == true { watched = span }
                 span.block.willWrite(span.offset, UInt64(truncatingIfNeeded: bytes))
             }
-            isWatched = !span.block.flags(ofPage: number).isDisjoint(with: .watched)
+            isWatched = place.isWatched
         }
-        guard page.size >= RAMBlock.pageBytes, span.offset >= inside, span.count >= RAMBlock.pageBytes &- inside, isMemory(from: page.physical &- inside, to: page.physical) else {
-            return .memory(span.host)
+        guard page.size >= RAMBlock.pageBytes, place.offset >= inside, place.count >= RAMBlock.pageBytes &- inside, isMemory(from: page.physical &- inside, to: page.physical) else {
+            return .memory(place.host)
         }
         if page.size > RAMBlock.pageBytes { large[mmuIndex & 15].add(address, page.size) }
-        keep(span.block)
-        if kind == .load || page.rights.contains(.load) { tables.insert(address, span.host, .load, mmuIndex) }
-        if !isWatched, !span.isReadOnly, kind == .store || page.rights.contains(.store) {
-            tables.insert(address, span.host, .store, mmuIndex)
+        if kind == .load || page.rights.contains(.load) { tables.insert(address, place.host, .load, mmuIndex, isGlobal: page.isGlobal) }
+        if !isWatched, !place.isReadOnly, kind == .store || page.rights.contains(.store) {
+            tables.insert(address, place.host, .store, mmuIndex, isGlobal: page.isGlobal)
             // Whoever begins to watch the page sets its flag first, then takes entries away: one of both sees the other.
             apus_full_fence()
-            if !span.block.flags(ofPage: number).isDisjoint(with: .watched) { tables.remove(address, .store, mmuIndex) }
+            if place.isWatched { tables.remove(address, .store, mmuIndex) }
         }
-        return .memory(span.host)
+        return .memory(place.host)
     }
 
     /// The store that `watched` was left by is done: what was translated from its bytes meanwhile is stale.
@@ -198,18 +223,19 @@ public final class SoftMMU: @unchecked Sendable {
         if let known = code.find(address, mmuIndex) { return known }
         let inside = address & (RAMBlock.pageBytes &- 1)
         guard let page = guest.translate(address, .fetch, bytes: guest.minimumInstructionLength, mmuIndex: mmuIndex, of: vcpu, memory: memory) else { return nil }
-        guard let span = span(at: page.physical) else {
+        guard let place = place(at: page.physical) else {
             guest.recordBusError(address, .fetch, mmuIndex: mmuIndex, of: vcpu)
             return nil
         }
-        let isWhole = page.size >= RAMBlock.pageBytes && span.offset >= inside && span.count >= RAMBlock.pageBytes &- inside
-        let rest = min(RAMBlock.pageBytes &- inside, span.count)
+        let isWhole = page.size >= RAMBlock.pageBytes && place.offset >= inside && place.count >= RAMBlock.pageBytes &- inside
+        let rest = min(RAMBlock.pageBytes &- inside, place.count)
         let readable = page.size >= RAMBlock.pageBytes ? rest : min(rest, page.size &- (page.physical & (page.size &- 1)))
-        let result = FetchPage(block: span.block, number: span.block.firstPage &+ span.offset &>> RAMBlock.pageBits,
-                               virtual: address &- inside, host: span.host - Int(inside), readable: Int(truncatingIfNeeded: readable), isWhole: isWhole)
+        let result = FetchPage(place.memory, number: place.firstPage &+ place.offset &>> RAMBlock.pageBits,
+                               virtual: address &- inside, host: place.host - Int(inside), readable: Int(truncatingIfNeeded: readable), isWhole: isWhole, isGlobal: page.isGlobal)
         guard isWhole else { return result }
         if page.size > RAMBlock.pageBytes { large[mmuIndex & 15].add(address, page.size) }
         code.insert(result, mmuIndex)
+        if !page.isGlobal { localFetch.add(SoftTLB.fetchCell(address)) }
         return result
     }
 
@@ -313,6 +339,44 @@ public final class SoftMMU: @unchecked Sendable {
     }
 }
 
+/// Memory as `MemorySpan` has it, without a reference that is counted: `SoftMMU.blocks` keeps it.
+private struct Place: BitwiseCopyable {
+    let memory: Unmanaged<RAMBlock>
+    let firstPage: UInt64
+    /// The block's flags: one byte a page.
+    private let flags: UnsafeMutablePointer<UInt8>
+    private(set) var host: UnsafeMutableRawPointer
+    private(set) var offset: UInt64
+    private(set) var count: UInt64
+    let isReadOnly: Bool
+
+    init(_ span: MemorySpan) {
+        memory = Unmanaged.passUnretained(span.block)
+        firstPage = span.block.firstPage
+        flags = span.block.flags
+        host = span.host
+        offset = span.offset
+        count = span.count
+        isReadOnly = span.isReadOnly
+    }
+
+    /// Without its first bytes, fewer than `count`.
+    func after(_ skipped: UInt64) -> Place {
+        var rest = self
+        rest.host += Int(truncatingIfNeeded: skipped)
+        rest.offset &+= skipped
+        rest.count &-= skipped
+        return rest
+    }
+
+    var span: MemorySpan { MemorySpan(block: memory.takeUnretainedValue(), offset: offset, count: count, isReadOnly: isReadOnly) }
+
+    /// Whether somebody is to be told of stores to its first page.
+    var isWatched: Bool {
+        !PageFlags(rawValue: apus_atomic_load_u8(flags + Int(truncatingIfNeeded: offset &>> RAMBlock.pageBits))).isDisjoint(with: .watched)
+    }
+}
+
 /// The memory that a vCPU asked for last: valid until its next flush.
 public struct NearMemory: BitwiseCopyable {
     @usableFromInline var start: UInt64 = 0
@@ -391,13 +455,14 @@ private struct FetchCache {
     private var pages = [FetchPage?](repeating: nil, count: Self.count)
     private var indices = [Int](repeating: 0, count: Self.count)
     private var generations = [UInt64](repeating: 0, count: Self.count)
-    private var generation: UInt64 = 1
+    /// Those of pages of one address space, and of pages of all.
+    private var generation: UInt64 = 1, globalGeneration: UInt64 = 2
 
     private static func slot(_ address: UInt64) -> Int { Int(truncatingIfNeeded: (address &>> RAMBlock.pageBits) & UInt64(count &- 1)) }
 
     func find(_ address: UInt64, _ index: Int) -> FetchPage? {
         let slot = Self.slot(address)
-        guard generations[slot] == generation, indices[slot] == index, let page = pages[slot],
+        guard generations[slot] == generation || generations[slot] == globalGeneration, indices[slot] == index, let page = pages[slot],
               page.virtual == address & ~(RAMBlock.pageBytes &- 1) else { return nil }
         return page
     }
@@ -406,9 +471,13 @@ private struct FetchCache {
         let slot = Self.slot(page.virtual)
         pages[slot] = page
         indices[slot] = index
-        generations[slot] = generation
+        generations[slot] = page.isGlobal ? globalGeneration : generation
     }
 
     mutating func remove(_ address: UInt64) { generations[Self.slot(address)] = 0 }
-    mutating func removeAll() { generation &+= 1 }
+    mutating func removeLocal() { generation = max(generation, globalGeneration) &+ 1 }
+    mutating func removeAll() {
+        removeLocal()
+        globalGeneration = generation &+ 1
+    }
 }

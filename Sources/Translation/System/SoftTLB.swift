@@ -35,8 +35,12 @@ public enum SoftTLB {
     /// The offset of the cell for the code page at `address`.
     @inlinable
     public static func fetchSlot(_ address: UInt64) -> Int32 {
-        fetch &+ Int32(truncatingIfNeeded: (address &>> RAMBlock.pageBits) & UInt64(fetchSlots &- 1)) &* 4
+        fetch &+ Int32(truncatingIfNeeded: fetchCell(address)) &* 4
     }
+
+    /// Its number.
+    @inlinable
+    static func fetchCell(_ address: UInt64) -> Int { Int(truncatingIfNeeded: (address &>> RAMBlock.pageBits) & UInt64(fetchSlots &- 1)) }
 
     /// The tag of entry `number` while it is empty.
     @inlinable
@@ -46,26 +50,30 @@ public enum SoftTLB {
 /// The tables of one vCPU.
 struct SoftTLBMemory {
     let state: UnsafeMutableRawPointer
-    /// How many entries were made since each table was empty.
-    private let fills: UnsafeMutablePointer<Int>
-    /// The numbers of the first of them.
-    private let recent: UnsafeMutablePointer<UInt16>
-    private static let recentCount = 48
+    /// The entries of each table, and those of one address space alone.
+    private let all: UnsafeMutablePointer<MadeEntries>
+    private let local: UnsafeMutablePointer<MadeEntries>
 
     init(_ state: UnsafeMutableRawPointer) {
         self.state = state
-        fills = .allocate(capacity: SoftTLB.indexCount * 2)
-        fills.initialize(repeating: 0, count: SoftTLB.indexCount * 2)
-        recent = .allocate(capacity: SoftTLB.indexCount * 2 * Self.recentCount)
-        recent.initialize(repeating: 0, count: SoftTLB.indexCount * 2 * Self.recentCount)
+        all = .allocate(capacity: SoftTLB.indexCount * 2)
+        local = .allocate(capacity: SoftTLB.indexCount * 2)
+        for table in 0 ..< SoftTLB.indexCount * 2 {
+            (all + table).initialize(to: MadeEntries())
+            (local + table).initialize(to: MadeEntries())
+        }
         for index in 0 ..< SoftTLB.indexCount {
             for kind in [AccessKind.load, .store] { words(kind, index)[0] = SoftTLB.emptyTag(0) }
         }
     }
 
     func deallocate() {
-        fills.deallocate()
-        recent.deallocate()
+        for table in 0 ..< SoftTLB.indexCount * 2 {
+            all[table].deallocate()
+            local[table].deallocate()
+        }
+        all.deallocate()
+        local.deallocate()
     }
 
     private func words(_ kind: AccessKind, _ index: Int) -> UnsafeMutablePointer<UInt64> {
@@ -84,7 +92,7 @@ struct SoftTLBMemory {
     }
 
     /// Remembers that the page of `address` is at `host` (the address's own byte).
-    func insert(_ address: UInt64, _ host: UnsafeMutableRawPointer, _ kind: AccessKind, _ index: Int) {
+    func insert(_ address: UInt64, _ host: UnsafeMutableRawPointer, _ kind: AccessKind, _ index: Int, isGlobal: Bool) {
         let position = Int(truncatingIfNeeded: (address &>> RAMBlock.pageBits) & UInt64(SoftTLB.entries &- 1))
         let entry = words(kind, index) + position &* 2
         // The tag last: another thread that forgets stores looks at both.
@@ -92,8 +100,8 @@ struct SoftTLBMemory {
         entry[1] = UInt64(UInt(bitPattern: host)) &- address
         entry[0] = address & ~(RAMBlock.pageBytes &- 1)
         let table = number(kind, index)
-        if fills[table] < Self.recentCount { recent[table &* Self.recentCount &+ fills[table]] = UInt16(truncatingIfNeeded: position) }
-        fills[table] &+= 1
+        all[table].add(position)
+        if !isGlobal { local[table].add(position) }
     }
 
     func remove(_ address: UInt64, _ kind: AccessKind, _ index: Int) {
@@ -106,24 +114,35 @@ struct SoftTLBMemory {
     func clear(_ index: Int) {
         for kind in [AccessKind.load, .store] {
             let table = number(kind, index)
-            guard fills[table] > 0 else { continue }
-            let words = words(kind, index)
-            if fills[table] <= Self.recentCount {
-                for made in 0 ..< fills[table] {
-                    let position = Int(recent[table &* Self.recentCount &+ made])
-                    words[position &* 2] = SoftTLB.emptyTag(position)
-                }
-            } else {
-                UnsafeMutableRawPointer(words).initializeMemory(as: UInt8.self, repeating: 0, count: SoftTLB.tableBytes)
-                words[0] = SoftTLB.emptyTag(0)
-            }
-            fills[table] = 0
+            remove(all[table], kind, index)
+            all[table].removeAll()
+            local[table].removeAll()
         }
+    }
+
+    /// Takes the entries of one address space out of the tables of one index.
+    func clearLocal(_ index: Int) {
+        for kind in [AccessKind.load, .store] {
+            let table = number(kind, index)
+            remove(local[table], kind, index)
+            local[table].removeAll()
+        }
+    }
+
+    private func remove(_ made: MadeEntries, _ kind: AccessKind, _ index: Int) {
+        guard made.count > 0 else { return }
+        let words = words(kind, index)
+        guard made.isComplete else {
+            UnsafeMutableRawPointer(words).initializeMemory(as: UInt8.self, repeating: 0, count: SoftTLB.tableBytes)
+            words[0] = SoftTLB.emptyTag(0)
+            return
+        }
+        made.forEach { words[$0 &* 2] = SoftTLB.emptyTag($0) }
     }
 
     /// Removes store entries that lead to the host page at `page`; all if it is nil. Called by any thread.
     func forgetStores(to page: UnsafeMutableRawPointer?) {
-        for index in 0 ..< SoftTLB.indexCount where fills[number(.store, index)] > 0 {
+        for index in 0 ..< SoftTLB.indexCount where all[number(.store, index)].count > 0 {
             let words = words(.store, index)
             for position in 0 ..< SoftTLB.entries {
                 let tag = words[position &* 2]
@@ -135,7 +154,44 @@ struct SoftTLBMemory {
         }
     }
 
+    /// Forgets which mappings of code pages hold.
     func clearFetch() {
         (state + Int(SoftTLB.fetch)).initializeMemory(as: UInt8.self, repeating: 0, count: SoftTLB.fetchSlots &* 4)
+    }
+
+    /// The same for the code pages in `made`, numbers of cells.
+    func clearFetch(_ made: MadeEntries) {
+        guard made.isComplete else { return clearFetch() }
+        let cells = (state + Int(SoftTLB.fetch)).assumingMemoryBound(to: UInt32.self)
+        made.forEach { cells[$0] = 0 }
+    }
+}
+
+/// The places in a table to which entries were added since it was empty: the first of them by number, so that few are removed
+/// one by one.
+struct MadeEntries {
+    private static let capacity = 48
+    private let numbers: UnsafeMutablePointer<UInt16>
+    private(set) var count = 0
+
+    init() {
+        numbers = .allocate(capacity: Self.capacity)
+        numbers.initialize(repeating: 0, count: Self.capacity)
+    }
+
+    func deallocate() { numbers.deallocate() }
+
+    /// Whether all of them are known by number.
+    var isComplete: Bool { count <= Self.capacity }
+
+    mutating func add(_ number: Int) {
+        if count < Self.capacity { numbers[count] = UInt16(truncatingIfNeeded: number) }
+        count &+= 1
+    }
+
+    mutating func removeAll() { count = 0 }
+
+    func forEach(_ body: (Int) -> Void) {
+        for position in 0 ..< min(count, Self.capacity) { body(Int(numbers[position])) }
     }
 }

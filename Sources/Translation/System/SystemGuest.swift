@@ -26,11 +26,14 @@ public struct PageTranslation: BitwiseCopyable, Sendable {
     /// 4 KiB (physical memory protection can be that fine): not to be remembered.
     public var size: UInt64
     public var rights: AccessRights
+    /// Whether it holds in all address spaces: `SoftMMU.flushAddressSpace` keeps it.
+    public var isGlobal: Bool
 
-    public init(physical: UInt64, size: UInt64, rights: AccessRights) {
+    public init(physical: UInt64, size: UInt64, rights: AccessRights, isGlobal: Bool = false) {
         self.physical = physical
         self.size = size
         self.rights = rights
+        self.isGlobal = isGlobal
     }
 }
 

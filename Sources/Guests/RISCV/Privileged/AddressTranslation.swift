@@ -48,7 +48,7 @@ struct TableFormat {
 }
 
 enum PageTableEntry {
-    static let valid: UInt64 = 1, read: UInt64 = 2, write: UInt64 = 4, execute: UInt64 = 8, user: UInt64 = 16
+    static let valid: UInt64 = 1, read: UInt64 = 2, write: UInt64 = 4, execute: UInt64 = 8, user: UInt64 = 16, global: UInt64 = 32
     static let accessed: UInt64 = 64, dirty: UInt64 = 128
     static let contiguous: UInt64 = 1 << 63, memoryType: UInt64 = 3 << 61, reserved: UInt64 = 0x7f << 54
 }
@@ -98,6 +98,8 @@ extension Hart {
         retry: for _ in 0 ..< 64 {
             var table = root
             var level = format.levels - 1
+            // What is below a global pointer is global.
+            var isGlobal = false
             while level >= 0 {
                 let shift = 12 + format.indexBits * UInt64(level)
                 let bits = format.indexBits + (level == format.levels - 1 ? format.rootExtraBits : 0)
@@ -111,6 +113,7 @@ extension Hart {
                       let entry = near?.pointee.entry(at: place, bytes: format.entryBytes) ?? memory.read(place, width: format.entryBytes) else { return accessFault(access) }
                 guard entry & PageTableEntry.valid != 0, entry & (PageTableEntry.read | PageTableEntry.write) != PageTableEntry.write,
                       isWellFormed(entry, environment) else { return fault() }
+                if entry & PageTableEntry.global != 0 { isGlobal = true }
                 let number = xlen == .rv32 ? entry >> 10 : entry >> 10 & 0xfff_ffff_ffff
                 guard entry & (PageTableEntry.read | PageTableEntry.execute) != 0 else {
                     // A pointer to the next table.
@@ -145,7 +148,7 @@ extension Hart {
                 }
                 var allowed = rights
                 if (entry | wanted) & PageTableEntry.dirty == 0 { allowed.remove(.store) }
-                return PageTranslation(physical: base | address & (size - 1), size: size, rights: allowed)
+                return PageTranslation(physical: base | address & (size - 1), size: size, rights: allowed, isGlobal: isGlobal)
             }
             return fault()
         }
@@ -186,7 +189,7 @@ extension Hart {
             size = page.size <= 4096 || pmp.isUniform(page.physical, size: page.size) ? page.size : 4096
             if size < page.size { splitsPages = true }
         }
-        return PageTranslation(physical: page.physical, size: size, rights: page.rights.intersection(allowed))
+        return PageTranslation(physical: page.physical, size: size, rights: page.rights.intersection(allowed), isGlobal: page.isGlobal)
     }
 
     // MARK: faults

@@ -125,8 +125,15 @@ extension Hart {
     fileprivate func writeTranslation(_ value: UInt64) {
         // An unsupported mode leaves the whole register as it was.
         guard knowsMode(value), value != satp else { return }
+        let changed = value ^ satp
         satp = value
-        SoftMMU.of(vcpu.state)?.flush(indices: MMUIndex.translated)
+        let mmu = SoftMMU.of(vcpu.state)
+        // Another address space under the same mode: global mappings hold in both ("Supervisor-Level ISA", global mappings).
+        if AddressTranslationRegister(bits: changed, xlen: xlen).mode == 0 {
+            mmu?.flushAddressSpace(indices: MMUIndex.translated)
+        } else {
+            mmu?.flush(indices: MMUIndex.translated)
+        }
     }
 }
 

@@ -137,9 +137,13 @@ public final class Hart: @unchecked Sendable {
 
     /// The hart whose vCPU has state pointer `state`.
     @inline(__always)
-    static func of(_ state: UnsafeMutableRawPointer) -> Hart? {
+    static func of(_ state: UnsafeMutableRawPointer) -> Hart? { uncounted(state)?.takeUnretainedValue() }
+
+    /// The same, for hot paths: its vCPU keeps it.
+    @inline(__always)
+    static func uncounted(_ state: UnsafeMutableRawPointer) -> Unmanaged<Hart>? {
         guard let pointer = UnsafeRawPointer(bitPattern: UInt(state.load(fromByteOffset: Int(RISCVState.hart), as: UInt64.self))) else { return nil }
-        return Unmanaged<Hart>.fromOpaque(pointer).takeUnretainedValue()
+        return Unmanaged<Hart>.fromOpaque(pointer)
     }
 
     func reset() {

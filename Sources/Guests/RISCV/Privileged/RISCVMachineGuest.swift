@@ -75,11 +75,12 @@ public final class RISCVMachineGuest: MappedGuest {
     public func dataIndex(context: UInt64) -> Int { Int(truncatingIfNeeded: context >> MachineContext.indexShift & 15) }
 
     public func translate(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int, of vcpu: VCPU, memory: AddressSpace) -> PageTranslation? {
-        guard let hart = Hart.of(vcpu.state) else { return nil }
-        if hart.counters.misses != 0 { hart.countMiss(kind) }
-        let page = hart.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
-        if let log = hart.log, log.items.contains(.mmu) { log.write(hart.describe(page, address, kind, index: mmuIndex)) }
-        return page
+        Hart.uncounted(vcpu.state)?._withUnsafeGuaranteedRef { hart in
+            if hart.counters.misses != 0 { hart.countMiss(kind) }
+            let page = hart.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
+            if let log = hart.log, log.items.contains(.mmu) { log.write(hart.describe(page, address, kind, index: mmuIndex)) }
+            return page
+        }
     }
 
     public func recordBusError(_ address: UInt64, _ kind: AccessKind, mmuIndex: Int, of vcpu: VCPU) {

@@ -6,7 +6,7 @@ import Translation
 enum SystemInstructions {
     enum Kind: UInt64 { case machineReturn, supervisorReturn, wait, fence, partialFence, virtualFence, guestFence }
 
-    /// Arguments: kind, and for fences the address and a word of bits: 1 has an address.
+    /// Arguments: kind, and for fences the address and a word of bits: 1 has an address, 2 has an address space.
     static let perform = HelperTable.register { state, kind, address, bits in
         guard let hart = Hart.of(state), let kind = Kind(rawValue: kind) else { return UInt64(ExitReason.illegalInstruction.rawValue) + 1 }
         if let denial = hart.denial(of: kind) { return hart.deny(denial) }
@@ -18,6 +18,8 @@ enum SystemInstructions {
         case .machineReturn: hart.action = .machineReturn
         case .supervisorReturn: hart.action = .supervisorReturn
         case .wait: break
+        // The fence of one address space leaves global mappings alone.
+        case .fence where bits == 2 && !hart.hypervisor.isVirtual: SoftMMU.of(state)?.flushAddressSpace(indices: MMUIndex.translated)
         case .fence: flush(hart.hypervisor.isVirtual ? MMUIndex.virtualTranslated : MMUIndex.translated, bits & 1 != 0)
         // The parts of a fence that order only: SINVAL.VMA itself has done all.
         case .partialFence: break
@@ -66,9 +68,9 @@ extension Hart {
 }
 
 extension Emit {
-    private func perform(_ kind: SystemInstructions.Kind, _ address: Value? = nil, hasAddress: Bool = false) {
+    private func perform(_ kind: SystemInstructions.Kind, _ address: Value? = nil, bits: UInt64 = 0) {
         _ = builder.helper(SystemInstructions.perform, [.readsState, .writesState, .mayFault, .mayExit], constant64(kind.rawValue),
-                           address ?? constant64(0), constant64(hasAddress ? 1 : 0))
+                           address ?? constant64(0), constant64(bits))
     }
 
     mutating func trapReturn(_ kind: SystemInstructions.Kind) {
@@ -82,7 +84,7 @@ extension Emit {
     }
 
     mutating func fenceTranslations(_ i: Instruction, _ kind: SystemInstructions.Kind = .fence) {
-        perform(kind, zeroExtended(i.rs1), hasAddress: i.rs1 != .zero)
+        perform(kind, zeroExtended(i.rs1), bits: (i.rs1 != .zero ? 1 : 0) | (i.rs2 != .zero ? 2 : 0))
         endInNewContext()
     }
 }
