@@ -1,4 +1,4 @@
-// device_add, device_del, device-list-properties, qom-list-types: what can be plugged in, and plugging it.
+// device_add, device_del, and the tree of objects: qom-list, qom-get.
 
 import Block
 import Core
@@ -25,19 +25,6 @@ extension MachineMonitor {
                 guard let entry = machine.devices.find(id) else { throw MonitorError("Device '\(id)' not found", .deviceNotFound) }
                 try Self.configuring { () throws(ConfigurationError) in try machine.devices.requestUnplug(entry) }
                 return .nothing
-            },
-            CommandDeclaration("device-list-properties", [Parameter("typename", .text)], returns: .array(property)) { arguments throws(MonitorError) in
-                let name = try arguments.required("typename")
-                guard let device = DeviceCatalogue.find(name) else { throw MonitorError("Device '\(name)' not found", .deviceNotFound) }
-                return .array(device.model.properties.map { property in
-                    .object([.init("name", .text(property.name)), .init("type", .text(property.type.name)), .init("description", .text(property.summary))]
-                        + (property.standard.map { [.init("default-value", .text($0))] } ?? []))
-                })
-            },
-            CommandDeclaration("qom-list-types", [Parameter("implements", .text, optional: true), Parameter("abstract", .flag, optional: true)],
-                               returns: .array(.object("ObjectTypeInfo", [Parameter("name", .text), Parameter("parent", .text, optional: true)]))) { arguments throws(MonitorError) in
-                guard [nil, "device", "object"].contains(arguments.text("implements")) else { return .array([]) }
-                return .array(DeviceCatalogue.all.map { .object([.init("name", .text($0.model.name)), .init("parent", .text($0.model.bus == "pci" ? "pci-device" : "device"))]) })
             },
             CommandDeclaration("qom-list", [Parameter("path", .text)], returns: .array(property)) { [self] arguments throws(MonitorError) in
                 let path = try arguments.required("path")

@@ -68,7 +68,7 @@ public final class MachineMonitor: Sendable {
         self.monitor = monitor
         self.blocks = blocks
         machine.control.onEvent { [monitor] in monitor.emit($0, $1) }
-        monitor.register(runCommands + queryCommands + deviceCommands + diskCommands + mediaCommands + memoryCommands + characterCommands + objectCommands + humanCommands,
+        monitor.register(runCommands + queryCommands + deviceCommands + typeCommands + diskCommands + mediaCommands + memoryCommands + characterCommands + objectCommands + humanCommands,
                          events: Self.events)
         machine.devices.onRemoval { [monitor] entry in
             let path = JSONValue.Member("path", .text(entry.path))

@@ -18,6 +18,9 @@ extension MachineMonitor {
             query("query-name", .object("NameInfo", [Parameter("name", .text, optional: true)])) { .object(machine.name.map { [.init("name", .text($0))] } ?? []) },
             query("query-uuid", .object("UuidInfo", [Parameter("UUID", .text)])) { .object([.init("UUID", .text(machine.uuid ?? "00000000-0000-0000-0000-000000000000"))]) },
             query("query-kvm", .object("KvmInfo", [Parameter("enabled", .flag), Parameter("present", .flag)])) { .object([.init("enabled", .flag(false)), .init("present", .flag(false))]) },
+            // Nothing migrates yet: no capability, and no migration under way.
+            query("query-migrate-capabilities", .array(.object("MigrationCapabilityStatus", [Parameter("capability", .text), Parameter("state", .flag)]))) { .array([]) },
+            query("query-migrate", .object("MigrationInfo", [Parameter("status", .text, optional: true)])) { .object([]) },
             query("query-target", .object("TargetInfo", [Parameter("arch", .text)])) { .object([.init("arch", .text(machine.target))]) },
             query("query-machines", .array(.object("MachineInfo", [
                 Parameter("name", .text), Parameter("is-default", .flag, optional: true), Parameter("cpu-max", .integer), Parameter("hotpluggable-cpus", .flag),

@@ -37,6 +37,22 @@ public struct MachineKind: Sendable {
     public let maximumProcessors: Int
     public let hasACPI: Bool
 
+    /// What `-machine` takes.
+    public var properties: [Property] {
+        Self.common + (hasACPI ? Self.virt : [])
+    }
+    private static let common = [
+        Property("memory-backend", .reference("memory-backend"), "the object whose memory is the machine's"), Property("firmware", .text, "as -bios"), Property("kernel", .text, "as -kernel"),
+        Property("initrd", .text, "as -initrd"), Property("append", .text, "as -append"), Property("dtb", .text, "as -dtb"), Property("dumpdtb", .text, "writes the device tree to a file and ends"),
+        Property("dump-guest-core", .flag, "core dumps of the process have the guest's memory", default: "on"), Property("mem-merge", .flag, "the host may keep equal pages once", default: "off"),
+        Property("usb", .flag, "for lines written for other machines"), Property("graphics", .flag, "for lines written for other machines"),
+    ]
+    private static let virt = [
+        Property("acpi", .choice(["auto", "on", "off"]), "ACPI tables for firmware", default: "auto"), Property("aia", .choice(["none", "aplic", "aplic-imsic"]), "interrupt controllers", default: "none"),
+        Property("aia-guests", .integer, "interrupt files for guests of a hart, 0 to 7", default: "0"),
+        Property("pflash0", .reference("block node"), "the first flash chip"), Property("pflash1", .reference("block node"), "the second flash chip"),
+    ]
+
     public static let all = [
         MachineKind(name: "none", summary: "empty machine", maximumProcessors: 1, hasACPI: false),
         MachineKind(name: "spike", summary: "RISC-V Spike board", maximumProcessors: Spike.maximumHarts, hasACPI: false),

@@ -51,6 +51,7 @@ struct MachineAssembler {
         }
         var engineOptions = EngineOptions()
         engineOptions.isMachine = true
+        if let size = configuration.codeCacheBytes { engineOptions.codeCacheBytes = size }
         let log = try MachineLog(configuration.logItems, file: configuration.logFile)
         engineOptions.log = log.translation
         let debugging = configuration.debugger.map { _ in MachineDebugTools() }
@@ -73,6 +74,7 @@ struct MachineAssembler {
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
         let harts = Locked<[Hart]>([])
         let board = try makeBoard(kind, parts, options, guest.description, (0 ..< processorCount).map { wires(of: $0, harts) })
+        try configuration.memoryUse.apply(to: board.mainMemory)
         for number in 0 ..< processorCount {
             let processor = processors[number]
             let hart = guest.makeHart(processor.vcpu, number: number, timebase: board.timebase, log: log.translation) { processor.requestInterrupt() }
@@ -173,6 +175,13 @@ struct MachineAssembler {
             while images.count <= unit { images.append(nil) }
             let node = try open(drive, graph)
             images[unit] = try FlashFile.load(node, isReadOnly: drive.isReadOnly)
+        }
+        for (unit, name) in configuration.flashNodes.enumerated() {
+            guard let name else { continue }
+            guard images.count <= unit || images[unit] == nil else { throw ConfigurationError("-machine: pflash\(unit) is given by -drive as well") }
+            guard let node = graph.node(name) else { throw ConfigurationError("-machine: pflash\(unit): there is no block node '\(name)'") }
+            while images.count <= unit { images.append(nil) }
+            images[unit] = try FlashFile.load(node, isReadOnly: !node.isWritable)
         }
         return images
     }

@@ -8,16 +8,20 @@ struct CommandLineReader {
     private var words: ArraySlice<String>
     var configuration = Configuration()
     /// Something to print instead of running a machine.
-    enum Question { case machines, processors, devices, device(String), version, options, logItems }
-    private(set) var question: Question?
+    enum Question { case machines, processors, devices, device(String), version, options, logItems, accelerators }
+    var question: Question?
+
+    /// Accelerators that were asked for: others may be asked for if they are not there.
+    var refusedAccelerators: [String] = []
+    var hasAccelerator = false
 
     init(_ words: [String]) { self.words = words[...] }
 
     /// Options of QEMU that are known and not there yet.
     private static let missing: Set<String> = [
-        "smbios", "acpitable", "audiodev", "sandbox", "trace", "loadvm",
+        "smbios", "acpitable", "sandbox", "trace", "loadvm",
         "incoming", "icount", "numa", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "sd", "mtdblock",
-        "pflash", "spice", "full-screen", "plugin", "semihosting", "parallel", "enable-kvm", "run-with", "compat",
+        "pflash", "spice", "full-screen", "plugin", "semihosting", "parallel", "run-with", "compat",
     ]
 
     mutating func read() throws(ConfigurationError) {
@@ -30,6 +34,7 @@ struct CommandLineReader {
             }
             try take(String(word.drop { $0 == "-" }))
         }
+        if let name = refusedAccelerators.first, !hasAccelerator { throw ConfigurationError("accelerator '\(name)' is not supported, expected tcg") }
     }
 
     mutating func argument(_ option: String) throws(ConfigurationError) -> String {
@@ -64,6 +69,9 @@ struct CommandLineReader {
             let map = try argument(option)
             guard map == "en-us" else { throw ConfigurationError("-k: keymap '\(map)' is not supported, expected en-us") }
         case "accel": try takeAccelerator(try argument(option))
+        case "enable-kvm": refusedAccelerators.append("kvm")
+        case "overcommit": try takeOvercommitment(try argument(option))
+        case "audiodev": try takeAudio(try argument(option))
         case "engine": configuration.engine = try argument(option)
         case "bios": configuration.firmware = try argument(option)
         case "kernel": configuration.kernel = try argument(option)
@@ -99,81 +107,6 @@ struct CommandLineReader {
         case let name where Self.missing.contains(name): throw ConfigurationError("option '-\(name)' is not supported")
         default: throw ConfigurationError("unknown option '-\(option)' (see -help)")
         }
-    }
-
-    private mutating func takeMachine(_ text: String) throws(ConfigurationError) {
-        if text == "help" || text == "?" {
-            question = .machines
-            return
-        }
-        var values = KeyValues(text, implied: "type")
-        if let type = values.take("type") { configuration.machine = type }
-        if let accelerator = values.take("accel"), accelerator != "tcg" { throw ConfigurationError("-machine: accelerator '\(accelerator)' is not supported, expected tcg") }
-        if let path = values.take("dumpdtb") { configuration.dumpsDeviceTree = path }
-        if let text = values.take("acpi") {
-            guard text == "auto" || Properties.parseFlag(text) != nil else { throw ConfigurationError("-machine: acpi is '\(text)', expected on, off or auto") }
-            configuration.hasACPI = Properties.parseFlag(text) ?? true
-        }
-        if let id = values.take("memory-backend") { configuration.memoryBackend = id }
-        try takeInterrupts(&values)
-        try values.finish("-machine")
-    }
-
-    private mutating func takeInterrupts(_ values: inout KeyValues) throws(ConfigurationError) {
-        let guests = values.take("aia-guests"), architecture = values.take("aia")
-        var count = configuration.interrupts.guestFiles ?? 0
-        if let guests {
-            guard let number = Int(guests), (0 ... 7).contains(number) else { throw ConfigurationError("-machine: 'aia-guests' is '\(guests)', expected 0 to 7") }
-            count = number
-        }
-        switch architecture {
-        case nil: if configuration.interrupts.guestFiles != nil { configuration.interrupts = .imsic(guests: count) }
-        case "none": configuration.interrupts = .plic
-        case "aplic": configuration.interrupts = .aplic
-        case "aplic-imsic": configuration.interrupts = .imsic(guests: count)
-        case let other?: throw ConfigurationError("-machine: 'aia' is '\(other)', expected none, aplic or aplic-imsic")
-        }
-    }
-
-    private mutating func takeProcessors(_ text: String) throws(ConfigurationError) {
-        var values = KeyValues(text, implied: "cpus")
-        func number(_ name: String) throws(ConfigurationError) -> Int? {
-            guard let text = values.take(name) else { return nil }
-            guard let number = Int(text), (1 ... 512).contains(number) else { throw ConfigurationError("-smp: '\(name)' is '\(text)', expected 1 to 512") }
-            return number
-        }
-        let cpus = try number("cpus"), maximum = try number("maxcpus")
-        let sockets = try number("sockets"), clusters = try number("clusters"), cores = try number("cores"), threads = try number("threads")
-        try values.finish("-smp")
-        let parts = [sockets, clusters, cores, threads].compactMap(\.self)
-        let product = parts.isEmpty ? nil : parts.reduce(1, *)
-        configuration.processors = cpus ?? product ?? maximum ?? 1
-        if let product, parts.count == 4, product < configuration.processors {
-            throw ConfigurationError("-smp: \(configuration.processors) processors do not fit the topology of \(product)")
-        }
-        if let maximum, maximum < configuration.processors { throw ConfigurationError("-smp: maxcpus is less than the \(configuration.processors) processors") }
-    }
-
-    private mutating func takeMemory(_ text: String) throws(ConfigurationError) {
-        var values = KeyValues(text, implied: "size")
-        guard let size = values.take("size"), let bytes = Properties.parseSize(size, unit: 1 << 20), bytes > 0 else {
-            throw ConfigurationError("-m: '\(text)' is not a size such as 512M or 2G")
-        }
-        try values.finish("-m")
-        configuration.hasMemorySize = true
-        configuration.memory = (bytes + 4095) & ~4095
-    }
-
-    private mutating func takeAccelerator(_ text: String) throws(ConfigurationError) {
-        var values = KeyValues(text, implied: "accel")
-        let name = values.take("accel") ?? "tcg"
-        guard name == "tcg" else { throw ConfigurationError("-accel: '\(name)' is not supported, expected tcg") }
-        switch values.take("thread") {
-        case nil, "multi": configuration.isThreaded = true
-        case "single": configuration.isThreaded = false
-        case let other?: throw ConfigurationError("-accel: thread is '\(other)', expected single or multi")
-        }
-        try values.finish("-accel tcg")
     }
 
     private mutating func takeDrive(_ text: String) throws(ConfigurationError) {

@@ -10,9 +10,10 @@ enum CommandLineDescription {
 
     /// Options whose further parameters depend on a driver have none.
     private static let options: [(name: String, parameters: [(String, Kind)])] = [
-        ("machine", [("type", .string), ("accel", .string), ("dumpdtb", .string), ("memory-backend", .string), ("acpi", .string)]),
+        ("machine", [("type", .string), ("accel", .string), ("dumpdtb", .string), ("memory-backend", .string), ("acpi", .string), ("firmware", .string), ("kernel", .string), ("initrd", .string), ("append", .string), ("dtb", .string),
+                     ("dump-guest-core", .boolean), ("mem-merge", .boolean), ("usb", .boolean), ("graphics", .boolean), ("aia", .string), ("aia-guests", .string)]),
         ("smp-opts", ["cpus", "sockets", "clusters", "cores", "threads", "maxcpus"].map { ($0, .number) }),
-        ("memory", [("size", .size)]), ("accel", []), ("device", []), ("object", []), ("netdev", []), ("nic", []), ("net", []),
+        ("memory", [("size", .size)]), ("accel", []), ("overcommit", [("mem-lock", .string), ("cpu-pm", .boolean)]), ("audiodev", []), ("device", []), ("object", []), ("netdev", []), ("nic", []), ("net", []),
         ("drive", [("id", .string), ("file", .string), ("format", .string), ("if", .string), ("unit", .number), ("readonly", .boolean), ("cache", .string), ("discard", .string), ("media", .string),
                    ("throttling.group", .string)] + limits),
         ("chardev", [("backend", .string), ("path", .string), ("host", .string), ("port", .string), ("localaddr", .string), ("localport", .string), ("fd", .string), ("wait", .boolean), ("server", .boolean),

@@ -41,6 +41,11 @@ struct Configuration {
     var preallocatesMemory = false
     /// `-M memory-backend=`: the object whose memory it is.
     var memoryBackend: String?
+    var memoryUse = MemoryUse()
+    /// `-M pflash0=`, `pflash1=`: block nodes.
+    var flashNodes: [String?] = [nil, nil]
+    /// `-accel tcg,tb-size=`; nil: what the engine takes.
+    var codeCacheBytes: Int?
     /// `-M acpi=`
     var hasACPI = true
     var isThreaded = true

@@ -26,7 +26,9 @@ public enum SystemCommand {
         }
         do throws(ConfigurationError) {
             let configuration = reader.configuration
-            if configuration.control.isDaemon, configuration.isNographic { throw ConfigurationError("-nographic cannot be used with -daemonize") }
+            // As in QEMU, what -nographic leads to the terminal must lead elsewhere.
+            let usesTerminal = configuration.isNographic && !configuration.hasNoDefaults && (configuration.serials.isEmpty || !configuration.control.hasNoHuman && !configuration.control.monitors.contains { $0.isHuman })
+            if configuration.control.isDaemon, usesTerminal { throw ConfigurationError("-nographic cannot be used with -daemonize") }
             let ready = configuration.control.isDaemon ? try Daemon.enter() : nil
             Daemon.holdSignals()
             let machine = try MachineAssembler(configuration: reader.configuration, xlen: xlen, blockDrivers: blockDrivers, makeEngine: makeEngine,
@@ -56,6 +58,7 @@ public enum SystemCommand {
         case .processors: return "Available CPUs:\n" + CPUModel.models(xlen).map { "  \($0.name)\n" }.joined()
         case .options: return help
         case .logItems: return MachineLog.help
+        case .accelerators: return "Accelerators:\ntcg\n"
         case .devices:
             return Dictionary(grouping: DeviceCatalogue.all, by: \.model.category).sorted { $0.key < $1.key }.map { category, devices in
                 category.prefix(1).uppercased() + category.dropFirst() + " devices:\n"
