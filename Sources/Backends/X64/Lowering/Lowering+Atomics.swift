@@ -46,9 +46,10 @@ extension Lowering {
             a.lockAlu(plain, s, memory, use(op.b))
             return
         }
+        // The address first: a probe takes all but one of the scratch registers.
         take(fixed: .rax)
-        let operand = use(op.b)
         let memory = atomicAddress(op, access)
+        let operand = use(op.b)
         switch operation {
         case .swap:
             a.mov(.b64, .rax, operand)
@@ -87,8 +88,8 @@ extension Lowering {
         if access.bigEndian { failed = true }
         storesMayBePending = false
         take(fixed: .rax)
-        let new = use(op.c)
         let memory = atomicAddress(op, access)
+        let new = use(op.c)
         copy(op.b, to: .rax)
         a.lockCmpxchg(s, memory, new)
         extendOld(.rax, op, access)
@@ -104,8 +105,8 @@ extension Lowering {
         if slot >= 0 { vacate(slot) }
         places.locked = 0
         take(fixed: .rax)
-        let value = use(op.b)
         let memory = atomicAddress(op, access)
+        let value = use(op.b)
         let address = use(op.a)
         a.mov(.b64, .rax, Self.mem(StateHeader.reservationAddress))
         a.mov(.b64, Self.mem(StateHeader.reservationAddress), imm: -1)

@@ -89,12 +89,12 @@ extension Lowering {
         return .indexed(base, index, 1, offset)
     }
 
-    /// The same as one register, which leaves more of them free; `ref`'s own stays locked.
+    /// The same as one register, which leaves all others free.
     mutating func probedRegister(_ ref: Ref, _ access: MemoryAccess) -> Mem {
         let memory = probedAddress(ref, 0, access, .store)
         let register = GPR(rawValue: memory.indexNumber)
         a.lea(.b64, register, memory)
-        if isConstant(ref) { unlock(GPR(rawValue: memory.baseNumber)) }
+        unlock(GPR(rawValue: memory.baseNumber))
         return .base(register, 0)
     }
 
