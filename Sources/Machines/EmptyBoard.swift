@@ -32,5 +32,5 @@ public final class EmptyBoard: MachineBoard {
         for (file, option) in [(files.kernel, "-kernel"), (files.deviceTree, "-dtb")] where file != nil { throw ConfigurationError("\(option): machine none starts nothing") }
     }
     public func reset() {}
-    public func reload() {}
+    public func reload() -> [String] { [] }
 }

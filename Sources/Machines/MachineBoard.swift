@@ -27,7 +27,8 @@ public protocol MachineBoard: AnyObject, Sendable {
     /// Resets what is not in `BoardParts`.
     func reset()
     /// Puts back what a reset must find in memory.
-    func reload()
+    /// - Returns: what is to be said of files that could not be loaded as they were.
+    func reload() -> [String]
 }
 
 /// The kinds of machines there are.

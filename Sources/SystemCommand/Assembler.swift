@@ -280,19 +280,16 @@ struct MachineAssembler {
     private func bootFiles() throws(ConfigurationError) -> BootFiles {
         var files = BootFiles()
         guard configuration.machine != "none" || configuration.firmware == "default" else { throw ConfigurationError("-bios: machine none starts nothing") }
-        files.firmware = configuration.machine == "none" ? nil : try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders).map { .init(name: $0.name, bytes: $0.bytes) }
+        files.firmware = configuration.machine == "none" ? nil : try StartFiles.firmware(configuration.firmware, bits: xlen.bits, configuration.folders)?.loadable
         if let path = configuration.kernel {
-            let file = try StartFiles.unpacked(try StartFiles.read(path, "-kernel"), "-kernel")
-            files.kernel = .init(name: file.name, bytes: file.bytes)
+            files.kernel = try StartFiles.unpacked(try StartFiles.read(path, "-kernel"), "-kernel").loadable
         }
         if let path = configuration.initrd {
             guard configuration.kernel != nil else { throw ConfigurationError("-initrd: needs -kernel") }
-            let file = try StartFiles.read(path, "-initrd")
-            files.initrd = .init(name: file.name, bytes: file.bytes)
+            files.initrd = try StartFiles.read(path, "-initrd").loadable
         }
         if let path = configuration.deviceTree {
-            let file = try StartFiles.read(path, "-dtb")
-            files.deviceTree = .init(name: file.name, bytes: file.bytes)
+            files.deviceTree = try StartFiles.read(path, "-dtb").loadable
         }
         guard configuration.commandLine == nil || configuration.kernel != nil else { throw ConfigurationError("-append: needs -kernel") }
         files.commandLine = configuration.commandLine

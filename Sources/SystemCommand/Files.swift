@@ -4,6 +4,7 @@ import Compression
 import Core
 import Firmware
 import Glibc
+import Machines
 
 enum StartFiles {
     /// The most bytes of one file: a kernel or an initial RAM disk.
@@ -22,7 +23,7 @@ enum StartFiles {
             guard count > 0 else { throw ConfigurationError("\(option): '\(path)' cannot be read") }
             done += count
         }
-        return BootFile(name: path, bytes: bytes)
+        return BootFile(name: path, bytes: bytes, origin: FileOrigin(descriptor))
     }
 
     /// `file` as the machine needs it: kernels may be packed with gzip, or as EFI zboot.
@@ -50,6 +51,10 @@ enum StartFiles {
     struct BootFile {
         var name: String
         var bytes: [UInt8]
+        /// The file whose contents `bytes` are as they are.
+        var origin: FileOrigin?
+
+        var loadable: BootFiles.File { .init(name: name, bytes: bytes, origin: origin) }
     }
 
     /// Where Debian's packages and QEMU put firmware.

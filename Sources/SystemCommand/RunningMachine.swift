@@ -56,7 +56,7 @@ final class RunningMachine: @unchecked Sendable {
         control = RunControl(.init(loop: parts.loop, clock: parts.clock, processors: processors, start: board.resetVector, resetDevices: {
             parts.resetDevices()
             board.reset()
-            board.reload()
+            for problem in board.reload() { complain("apus system: \(problem)") }
         }, flush: { for error in blocks.flushAll() { complain("apus system: \(error)") } }, end: { code in ending.withLock { $0 }?(code) }), policy: policy)
         ending.withLock { $0 = { [weak self] code in self?.end(code) } }
     }

@@ -59,6 +59,11 @@ class Machine:
         self.log = open(self.name + ".log", "w+")
         self.process = subprocess.Popen(words + list(options), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
+    def said(self):
+        """What it has written on its standard output and error."""
+        self.log.seek(0)
+        return self.log.read()
+
     async def __aenter__(self):
         self.client = QMPClient("test")
         self.seen = []
@@ -266,7 +271,8 @@ async def test_guest():
 
 
 async def test_policy():
-    async with Machine("-no-shutdown", "-snapshot", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d", "-action", "reboot=shutdown") as machine:
+    own = shutil.copy(kernel, f"{folder}/vmlinuz")
+    async with Machine("-kernel", own, "-no-shutdown", "-snapshot", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d", "-action", "reboot=shutdown") as machine:
         console = await machine.console()
         await console.until("GUEST-READY")
         await console.run("$B echo NOT-TO-BE-KEPT | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null")
@@ -282,6 +288,14 @@ async def test_policy():
         console.text = ""
         await console.until("GUEST-READY")
         check("it boots again", True)
+        # Files are read again: they may have got other names, and what is written to them is told.
+        os.rename(own, own + ".old")
+        check("nothing to say", machine.said() == "", machine.said())
+        os.utime(own + ".old")
+        await machine.do("system_reset")
+        console.text = ""
+        await console.until("GUEST-READY")
+        check("a kernel that changed", f"'{own}' has changed since the machine began" in machine.said(), machine.said())
 
 
 async def test_options():

@@ -11,7 +11,7 @@ struct HartLoader {
     /// The board's RAM: where it begins, and bytes.
     let ram: (base: UInt64, size: UInt64)
     let isWide: Bool
-    private(set) var loaded: [(LoadedImage, String)] = []
+    private var kept: [KeptImage] = []
 
     init(_ memory: AddressSpace, ram: (base: UInt64, size: UInt64), isWide: Bool) {
         self.memory = memory
@@ -19,21 +19,21 @@ struct HartLoader {
         self.isWide = isWide
     }
 
-    mutating func add(_ image: LoadedImage, _ name: String) throws(ImageError) {
+    /// - Parameter origin: the file that the image's bytes are slices of.
+    mutating func add(_ image: LoadedImage, _ name: String, _ origin: FileOrigin? = nil) throws(ImageError) {
         try image.place(in: memory, name: name)
-        loaded.append((image, name))
+        kept.append(KeptImage(image, name, origin))
     }
 
-    func reload() {
-        for (image, name) in loaded { do throws(ImageError) { try image.place(in: memory, name: name) } catch {} }
-    }
+    /// - Returns: what is to be said of files that could not be loaded as they were.
+    func reload() -> [String] { kept.compactMap { $0.place(in: memory) } }
 
-    var contents: [(name: String, address: UInt64, size: UInt64)] { loaded.flatMap { image, name in image.parts.map { (name, $0.address, $0.size) } } }
+    var contents: [(name: String, address: UInt64, size: UInt64)] { kept.flatMap(\.places) }
 
     /// Firmware at the beginning of memory, or where it says.
     mutating func load(firmware: BootFiles.File) throws(ImageError) -> LoadedImage {
         let image = try KernelImage.load(firmware.bytes, at: ram.base, machine: Self.elfMachine, name: firmware.name)
-        try add(image, firmware.name)
+        try add(image, firmware.name, firmware.origin)
         return image
     }
 
@@ -42,7 +42,7 @@ struct HartLoader {
         // The kernel's page tables want its beginning aligned to a large page.
         let unit: UInt64 = isWide ? 2 << 20 : 4 << 20
         let image = try KernelImage.load(kernel.bytes, at: end.map { ($0 + unit - 1) / unit * unit } ?? ram.base, machine: Self.elfMachine, name: kernel.name)
-        try add(image, kernel.name)
+        try add(image, kernel.name, kernel.origin)
         return image
     }
 
@@ -54,7 +54,7 @@ struct HartLoader {
         guard address + size <= ram.base + ram.size else {
             throw ImageError("-initrd '\(disk.name)': \(size >> 20) MiB do not fit into the machine's \(ram.size >> 20) MiB of memory")
         }
-        try add(LoadedImage(parts: [.init(address: address, bytes: disk.bytes[...], size: size)], entry: address), disk.name)
+        try add(LoadedImage(parts: [.init(address: address, bytes: disk.bytes[...], size: size)], entry: address), disk.name, disk.origin)
         return address ..< address + size
     }
 

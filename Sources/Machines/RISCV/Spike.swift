@@ -134,5 +134,5 @@ public final class Spike: MachineBoard, @unchecked Sendable {
     public var contents: [(name: String, address: UInt64, size: UInt64)] { loader.contents }
     public var deviceTree: [UInt8]? { (userTree ?? tree).flattened() }
     public func reset() {}
-    public func reload() { loader.reload() }
+    public func reload() -> [String] { loader.reload() }
 }

@@ -5,25 +5,6 @@ import Devices
 import Firmware
 import Host
 
-/// What a person asks to be loaded.
-public struct BootFiles: Sendable {
-    /// Unpacked contents and names for messages.
-    public struct File: Sendable {
-        public var name: String
-        public var bytes: [UInt8]
-        public init(name: String, bytes: [UInt8]) {
-            self.name = name
-            self.bytes = bytes
-        }
-    }
-    public var firmware: File?
-    public var kernel: File?
-    public var initrd: File?
-    public var deviceTree: File?
-    public var commandLine: String?
-    public init() {}
-}
-
 extension Virt: MachineBoard {
     public var mainMemory: RAMBlock? { ram }
     public var firmware: FirmwareConfiguration? { firmwareConfiguration }
@@ -78,7 +59,7 @@ extension Virt: MachineBoard {
     }
 
     /// Puts back what a reset must find in memory.
-    public func reload() { loader.reload() }
+    public func reload() -> [String] { loader.reload() }
 
     /// Where harts begin.
     public var resetVector: UInt64 { Map.rom.base }
