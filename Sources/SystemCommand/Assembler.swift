@@ -187,7 +187,6 @@ struct MachineAssembler {
     }
 
     private func open(_ drive: DriveOption, _ graph: BlockGraph) throws(ConfigurationError) -> Node {
-        let file = drive.file ?? ""
         var access = drive.isReadOnly ? Access.readOnly : .readWrite
         access.discards = drive.discards
         if let word = drive.cache {
@@ -198,12 +197,23 @@ struct MachineAssembler {
             guard let interface = HostInterface(rawValue: word) else { throw ConfigurationError("-drive: aio is '\(word)', expected threads, native or io_uring") }
             access.interface = interface
         }
+        if let isDirect = drive.isDirect { access.cache.direct = isDirect }
+        if let ignoresFlush = drive.ignoresFlush { access.cache.ignoresFlush = ignoresFlush }
+        access.zeroDetection = drive.zeroDetection
         do throws(BlockError) {
-            if configuration.control.isSnapshot, !drive.isReadOnly, drive.interface != "pflash" { return try TemporaryDisk.open(file, format: drive.format, access, graph) }
-            return try graph.open(file, format: drive.format, access)
+            let isTemporary = !drive.isReadOnly && drive.interface != "pflash" && (configuration.control.isSnapshot || drive.isTemporary)
+            let node = isTemporary ? try TemporaryDisk.over(try image(drive, graph.backingAccess(access), graph), graph) : try image(drive, access, graph)
+            return drive.copiesOnRead && !drive.isReadOnly ? try CopyOnReadDriver.node(node, graph) : node
         } catch {
-            throw ConfigurationError("-drive: '\(file)': \(error)")
+            throw ConfigurationError("-drive: '\(drive.file ?? drive.id ?? "")': \(error)")
         }
+    }
+
+    private func image(_ drive: DriveOption, _ access: Access, _ graph: BlockGraph) throws(BlockError) -> Node {
+        let options = drive.options.map { JSONValue.Member($0.name, .text($0.value)) }
+        guard options.contains(where: { $0.name.hasPrefix("file.") }) else { return try graph.open(drive.file ?? "", format: drive.format, access, options: options) }
+        let format = drive.format.map { [JSONValue.Member("driver", .text($0))] } ?? [], file = drive.file.map { [JSONValue.Member("file.filename", .text($0))] } ?? []
+        return try graph.open(options: .object(format + file + options), access)
     }
 
     /// All disks but flash; monitors and devices know them by name.
@@ -212,7 +222,7 @@ struct MachineAssembler {
         for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" {
             let id = name(of: drive, index)
             guard names.insert(id).inserted else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
-            guard drive.file != nil else {
+            guard drive.file != nil || !drive.options.isEmpty else {
                 blocks.attach(id, Root(.empty()))
                 continue
             }

@@ -113,19 +113,35 @@ struct CommandLineReader {
         var values = KeyValues(text), drive = DriveOption()
         drive.id = values.take("id")
         drive.file = values.take("file")
-        drive.format = values.take("format")
+        drive.format = values.take("format") ?? values.take("driver")
         func flag(_ name: String) throws(ConfigurationError) -> Bool {
             guard let text = values.take(name) else { return false }
             guard let value = Properties.parseFlag(text) else { throw ConfigurationError("-drive: \(name) is '\(text)', expected on or off") }
             return value
         }
-        drive.isReadOnly = try flag("readonly")
+        let isReadOnly = try flag("readonly"), isOldReadOnly = try flag("read-only")
+        drive.isReadOnly = isReadOnly || isOldReadOnly
+        drive.isTemporary = try flag("snapshot")
+        drive.copiesOnRead = try flag("copy-on-read")
+        if values["cache.direct"] != nil { drive.isDirect = try flag("cache.direct") }
+        if values["cache.no-flush"] != nil { drive.ignoresFlush = try flag("cache.no-flush") }
+        if let word = values.take("detect-zeroes") {
+            guard let detection = ZeroDetection(rawValue: word) else { throw ConfigurationError("-drive: detect-zeroes is '\(word)', expected off, on or unmap") }
+            drive.zeroDetection = detection
+        }
+        // A failed request is told to the guest: the machine does not stop for it.
+        for name in ["werror", "rerror"] {
+            guard let word = values.take(name) else { continue }
+            guard word == "report" else { throw ConfigurationError("-drive: \(name)=\(word) is not supported, expected report") }
+        }
+        if let bus = values.take("bus") { guard bus == "0" else { throw ConfigurationError("-drive: bus is '\(bus)': virt has one, 0") } }
         if let interface = values.take("if") { drive.interface = interface }
         guard ["none", "virtio", "pflash"].contains(drive.interface) else {
             throw ConfigurationError("-drive: if is '\(drive.interface)', expected none, virtio or pflash")
         }
-        if let unit = values.take("unit") {
-            guard let number = Int(unit), number >= 0 else { throw ConfigurationError("-drive: unit is '\(unit)', expected a number") }
+        for name in ["unit", "index"] {
+            guard let unit = values.take(name) else { continue }
+            guard let number = Int(unit), number >= 0 else { throw ConfigurationError("-drive: \(name) is '\(unit)', expected a number") }
             drive.unit = number
         }
         drive.cache = values.take("cache")
@@ -141,8 +157,8 @@ struct CommandLineReader {
         case "cdrom": (drive.isOptical, drive.isReadOnly) = (true, true)
         case let other?: throw ConfigurationError("-drive: media is '\(other)', expected disk or cdrom")
         }
-        try values.finish("-drive")
-        guard drive.file != nil || drive.isOptical else { throw ConfigurationError("-drive: no file is given") }
+        drive.options = values.pairs
+        guard drive.file != nil || drive.isOptical || drive.options.contains(where: { $0.name.hasPrefix("file.") }) else { throw ConfigurationError("-drive: no file is given") }
         configuration.drives.append(drive)
     }
 

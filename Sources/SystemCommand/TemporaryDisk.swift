@@ -5,10 +5,8 @@ import Core
 import Glibc
 
 enum TemporaryDisk {
-    /// A writable node over the image, which stays as it is.
-    /// - Parameter access: how the image is read: its cache and its interface to the host.
-    static func open(_ file: String, format: String?, _ access: Access, _ graph: BlockGraph) throws(BlockError) -> Node {
-        let base = try graph.open(file, format: format, graph.backingAccess(access))
+    /// A writable node over `base`, which it takes over and which stays as it is.
+    static func over(_ base: Node, _ graph: BlockGraph) throws(BlockError) -> Node {
         do throws(BlockError) {
             guard let qcow2 = graph.catalogue.format("qcow2") as? any CreatableFormat.Type else { throw .unsupported("-snapshot needs qcow2") }
             let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"

@@ -91,6 +91,21 @@ found "RESULT /dev/sda data" "RESULT /dev/sda discard" "RESULT /dev/sda neighbou
 if grep -E "^\[.*(exception|failed|error|timeout|limiting)" out; then bad "the kernel complains"; else ok; fi
 same b.img
 
+say "what -drive takes"
+image a.img; image b.img; image z.img; printf lower > b.img; truncate -s 32M b.img
+dd if=/dev/urandom of=z.img bs=1M count=4 conv=notrunc 2> /dev/null
+before=$(sha256sum < a.img)
+"$executable" img create -q -f qcow2 -b b.img -F raw copied.qcow2
+# As in QEMU, without discard=unmap zeros are not made holes.
+boot 'check /dev/vda; head -c 5 /dev/vdb | sed "s/^/READ /"; dd if=/dev/zero of=/dev/vdc bs=1M count=4 oflag=direct 2>/dev/null; head -c 5 /dev/vdd | sed "s/^/FILE /"' \
+    -drive file=a.img,if=none,id=a,format=raw,snapshot=on,index=3 -drive file=copied.qcow2,if=none,id=b,copy-on-read=on,werror=report,rerror=report \
+    -drive file=z.img,driver=raw,if=none,id=c,discard=unmap,detect-zeroes=unmap,cache.direct=on,file.locking=off -drive driver=raw,file.driver=file,file.filename=b.img,if=none,id=d,read-only=on \
+    -device virtio-blk-pci,drive=a -device virtio-blk-pci,drive=b -device virtio-blk-pci,drive=c -device virtio-blk-pci,drive=d
+found "RESULT /dev/vda data" "READ lower" "FILE lower"
+[ "$(sha256sum < a.img)" = "$before" ] && ok || bad "snapshot=on: the image has changed"
+"$executable" img map --output=json copied.qcow2 | head -1 | grep -q '"depth": 0' && ok || bad "copy-on-read: nothing was copied"
+[ "$(du -k z.img | cut -f1)" -lt 1024 ] && ok || bad "detect-zeroes=unmap: $(du -k z.img)"
+
 say "media, and small PCI devices"
 mkdir -p own; printf '%s\n' 'stty -echo; echo GUEST-READY' 'while read -r line; do eval "$line"; echo GUEST-DONE; done' > own/script
 (cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
@@ -108,6 +123,8 @@ refuse "there is no bus 'other.0'" -drive "$(none a.img a)" -device virtio-scsi-
 refuse "the bus has a drive already" -drive "$(none a.img a)" -device ahci,id=s -device ide-hd,drive=a,bus=s.0 -device ide-cd,bus=s.0
 refuse "Device needs media, but drive is empty" -drive media=cdrom
 refuse "Device needs media, but drive is empty" -drive if=none,id=e,media=cdrom -device virtio-scsi-pci -device scsi-hd,drive=e
+wanted=2 refuse "werror=stop is not supported, expected report" -drive file=cd.iso,werror=stop
+refuse "Invalid parameter 'bogus'" -drive file=cd.iso,format=raw,file.bogus=1
 wanted=2 refuse "media is 'tape', expected disk or cdrom" -drive file=cd.iso,media=tape
 refuse "has a unit 0 already" -drive "$(none a.img a)" -device virtio-scsi-pci -device scsi-hd,drive=a,scsi-id=1,lun=0 -device scsi-cd,scsi-id=1,lun=0
 refuse "chassis 0 slot 0 is 'p' already" -device pcie-root-port,id=p -device pcie-root-port,id=q

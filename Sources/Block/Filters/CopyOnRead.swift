@@ -36,4 +36,9 @@ public enum CopyOnReadDriver: FilterDriver {
     public static let name = "copy-on-read"
     public static let options: [OptionDeclaration] = []
     public static func open(_ file: Node, _ options: OptionValues, _ access: Access) throws(BlockError) -> any Storage { try CopyOnReadStorage(file: file) }
+
+    /// A node in front of `file`, which it takes over.
+    public static func node(_ file: Node, _ graph: BlockGraph) throws(BlockError) -> Node {
+        Node(name: graph.automaticName(), driver: name, filename: file.filename, storage: try CopyOnReadStorage(file: file), access: file.access, children: [Child("file", file)])
+    }
 }

@@ -98,6 +98,7 @@ public final class Node: Sendable {
     public func write(_ offset: UInt64, scattered buffers: [BlockBuffer]) throws(BlockError) {
         if buffers.count == 1 { return try write(offset, buffers[0]) }
         let count = buffers.reduce(0) { $0 + $1.count }
+        if access.zeroDetection != .off, buffers.allSatisfy(\.isZero) { return try writeZeroes(offset, UInt64(count), unmap: access.zeroDetection == .unmap) }
         let done = try named { () throws(BlockError) -> Bool in
             _ = try self.writing(offset, UInt64(count))
             guard let vectored else { return false }

@@ -131,7 +131,10 @@ extension BlockGraph {
             return asImage ? try open(name, access) : try openFile(name, access)
         }
         // Without a driver, `file` is a protocol node.
-        if !asImage, value["driver"] == nil, let filename = value["filename"]?.string { return try openFile(filename, access) }
+        if !asImage, value["driver"] == nil, let filename = value["filename"]?.string {
+            guard let members = value.members, members.count > 1 else { return try openFile(filename, access) }
+            return try open(options: .object([.init("driver", .text(try driver(forName: filename).name))] + members), access)
+        }
         return try open(options: value, access)
     }
 
