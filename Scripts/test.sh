@@ -68,6 +68,7 @@ part "disks of machines with a real kernel" Tests/Disks/run.sh
 part "networks of machines" Tests/Network/run.sh
 part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
 part "the monitor of machines, hot-plug and resets with a real guest" Tests/Monitor/run.sh
+part "nonsense written to every device" Tests/Registers/run.sh 12
 part "displays and input of a machine" Tests/Display/run.sh
 part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
 part "disk images beside qemu-img" Tests/Images/run.sh

@@ -20,5 +20,7 @@ public final class RecursiveLock: @unchecked Sendable {
     }
 
     public func lock() { pthread_mutex_lock(mutex) }
+    /// Takes the lock if that takes no waiting.
+    public func tryLock() -> Bool { pthread_mutex_trylock(mutex) == 0 }
     public func unlock() { pthread_mutex_unlock(mutex) }
 }

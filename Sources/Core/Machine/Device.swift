@@ -100,5 +100,13 @@ public final class DeviceSlot: BusTarget, @unchecked Sendable {
         return try body(device)
     }
 
+    /// The same, if nobody else has the device; false: somebody has, and nothing was run.
+    public func withDeviceIfFree(_ body: (any Device) -> Void) -> Bool {
+        guard lock.tryLock() else { return false }
+        defer { lock.unlock() }
+        body(device)
+        return true
+    }
+
     public func reset() { withDevice { $0.reset() } }
 }

@@ -40,6 +40,15 @@ public final class DeviceHost: @unchecked Sendable {
         }
     }
 
+    /// The same, but not run at all while somebody else has the device.
+    public func attempt(_ body: @escaping () -> Void) -> @Sendable () -> Void {
+        let box = Unchecked(body)
+        return { [slot] in
+            guard let slot = slot.withLock({ $0.slot }) else { return }
+            _ = slot.withDeviceIfFree { _ in box.value() }
+        }
+    }
+
     /// The same with a result; nil: the device is gone.
     public func request<Result>(_ body: @escaping () -> Result) -> @Sendable () -> Result? {
         let box = Unchecked(body)

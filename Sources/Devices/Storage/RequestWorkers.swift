@@ -13,10 +13,41 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     private final class Shared: Sendable {
         let inFlight = InFlight()
         let finished = Locked<[Finished]>([])
+        /// Batches that were handed to a thread and have not begun. Whoever waits for the device's requests does them itself:
+        /// the threads may all be waiting for the lock that it holds.
+        private let waiting = Locked<(next: Int, batches: [Int: [Request]])>((0, [:]))
         let run: @Sendable (Request) -> Answer
         private let pace = AtomicInt(0)
 
         init(_ run: @escaping @Sendable (Request) -> Answer) { self.run = run }
+
+        /// Keeps a batch until somebody claims it by the number.
+        func keep(_ requests: [Request]) -> Int {
+            waiting.withLock {
+                $0.next &+= 1
+                $0.batches[$0.next] = requests
+                return $0.next
+            }
+        }
+        func claim(_ number: Int) -> [Request]? { waiting.withLock { $0.batches.removeValue(forKey: number) } }
+        /// Makes a batch of many requests that nobody has begun into as many of one each; none: it was no such batch.
+        func split(_ number: Int) -> [Int] {
+            waiting.withLock { waiting in
+                guard let requests = waiting.batches[number], requests.count > 1 else { return [] }
+                waiting.batches[number] = nil
+                let numbers = requests.indices.map { waiting.next &+ 1 &+ $0 }
+                for (number, request) in zip(numbers, requests) { waiting.batches[number] = [request] }
+                waiting.next &+= requests.count
+                return numbers
+            }
+        }
+        func claimAll() -> [[Request]] {
+            let batches = waiting.withLock { waiting in
+                defer { waiting.batches = [:] }
+                return waiting.batches
+            }
+            return batches.sorted { $0.key < $1.key }.map(\.value)
+        }
 
         /// It pays to have many requests under way.
         var isSlow: Bool { pace.load() > 150_000 }
@@ -30,8 +61,9 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     private let take: (Int) -> [Request]
     private let isSmall: (Request) -> Bool
     private let finish: ([(request: Request, answer: Answer)]) -> Void
-    private let taking: @Sendable (Int) -> [Request]?
+    private let taking: @Sendable (Int) -> Int?
     private let delivering: @Sendable () -> Void
+    private let deliveringIfFree: @Sendable () -> Void
     private let pool: WorkerPool
     /// The thread that was asked for, and the claim to it.
     private let thread: IOThread?
@@ -63,8 +95,10 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
         self.thread = thread
         use = thread?.use()
         let box = Box()
-        taking = host.request { (queue: Int) in box.workers?.next(queue) ?? [] }
+        let keep = host.request { (queue: Int) in box.workers?.keep(queue) }
+        taking = { keep($0) ?? nil }
         delivering = host.callback { box.workers?.deliver() }
+        deliveringIfFree = host.attempt { box.workers?.deliver() }
         box.workers = self
     }
 
@@ -96,25 +130,31 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
 
     /// Has a worker do `first`, then all that the queue holds.
     private func hand(_ queue: Int, _ first: [Request]) {
-        let shared = shared, take = taking, deliver = delivering
+        let shared = shared, take = taking, deliver = delivering, deliverIfFree = deliveringIfFree
         // The pool must not hold itself through a job of its own.
         let submit = { @Sendable [weak pool] (job: @escaping @Sendable () -> Void) in pool?.submit(job) ?? job() }
         let begin = { @Sendable [thread] (job: @escaping @Sendable () -> Void) in thread?.submit(job) ?? submit(job) }
+        let batch = first.isEmpty ? nil : shared.keep(first)
         begin {
-            var requests = first.isEmpty ? take(queue) ?? [] : first
-            while !requests.isEmpty {
-                if requests.count > 1, shared.isSlow {
-                    for request in requests { submit { Self.run([request], shared, deliver) } }
-                } else {
-                    Self.run(requests, shared, deliver)
-                }
-                requests = take(queue) ?? []
+            var batch = batch ?? take(queue)
+            while let number = batch {
+                let each = shared.isSlow ? shared.split(number) : []
+                for number in each { submit { shared.claim(number).map { Self.run($0, shared, deliver, deliverIfFree) } } }
+                if each.isEmpty, let requests = shared.claim(number) { Self.run(requests, shared, deliver, deliverIfFree) }
+                batch = take(queue)
             }
         }
     }
 
-    /// Does requests one after the other, and has their answers delivered: at the end, and in between when it takes long.
-    private static func run(_ requests: [Request], _ shared: Shared, _ deliver: @Sendable () -> Void) {
+    /// Takes requests for a thread to claim.
+    private func keep(_ queue: Int) -> Int? {
+        let requests = next(queue)
+        return requests.isEmpty ? nil : shared.keep(requests)
+    }
+
+    /// Does requests one after the other, and has their answers delivered: at the end, and in between when it takes long and
+    /// nobody has the device. A thread never waits for the device's lock with requests still counted as under way.
+    private static func run(_ requests: [Request], _ shared: Shared, _ deliver: @Sendable () -> Void, _ deliverIfFree: @Sendable () -> Void) {
         let start = EventLoop.now
         var delivered = start, unsaid = 0
         for request in requests {
@@ -126,13 +166,11 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
             delivered = now
             shared.inFlight.end(unsaid)
             unsaid = 0
-            deliver()
+            deliverIfFree()
         }
         shared.note(pace: (EventLoop.now &- start) / UInt64(max(1, requests.count)))
-        if unsaid > 0 {
-            shared.inFlight.end(unsaid)
-            deliver()
-        }
+        shared.inFlight.end(unsaid)
+        deliver()
     }
 
     private func deliver() {
@@ -146,12 +184,18 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
 
     /// Waits for what is under way, and gives its answers back.
     func settle() {
+        for batch in shared.claimAll() {
+            let answers = batch.map { (request: $0, answer: shared.run($0)) }
+            shared.finished.withLock { $0 += answers }
+            shared.inFlight.end(batch.count)
+        }
         shared.inFlight.wait()
         deliver()
     }
 
-    /// Waits for what is under way, and forgets its answers.
+    /// Waits for what is under way, and forgets its answers; what has not begun never does.
     func abandon() {
+        shared.inFlight.end(shared.claimAll().reduce(0) { $0 + $1.count })
         shared.inFlight.wait()
         shared.finished.withLock { $0.removeAll() }
     }
