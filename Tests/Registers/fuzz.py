@@ -133,9 +133,13 @@ def do(command, **arguments):
         lines.write(json.dumps({"execute": command, "arguments": {name.replace("_", "-"): value for name, value in arguments.items()}}) + "\n")
         lines.flush()
         while True:
-            message = json.loads(lines.readline() or "null")
-            if message is None:
+            line = lines.readline()
+            if not line:
                 raise Gone(f"{command}: the monitor hung up")
+            try:
+                message = json.loads(line)
+            except ValueError:
+                raise Gone(f"{command}: answered {line!r}") from None
             if "event" not in message:
                 return message.get("return", message.get("error"))
     except TimeoutError:
