@@ -17,6 +17,7 @@ let package = Package(
         // Debian's libraries, from their static archives: a shared library more would slow every program start.
         .systemLibrary(name: "CCompression"),
         .systemLibrary(name: "CNettle"),
+        .systemLibrary(name: "CExpat"),
         // Declarations only: the library is loaded when a machine has user-mode networking.
         .systemLibrary(name: "CSlirp"),
         .target(name: "Compression", dependencies: ["CCompression"], linkerSettings: [
@@ -26,8 +27,9 @@ let package = Package(
         .target(name: "Block", dependencies: ["Core", "Host", "CHost"]),
         .target(name: "Sockets", dependencies: ["Core", "Host", "CHost"]),
         .target(name: "NBD", dependencies: ["Block", "Sockets", "Core", "Host", "CHost"]),
-        .target(name: "Formats", dependencies: ["Block", "Compression", "Cryptography", "Core", "Host"]),
-        .target(name: "ImageTool", dependencies: ["Block", "Core", "Host"]),
+        .target(name: "Formats", dependencies: ["Block", "Compression", "Cryptography", "Core", "Host", "CHost"]),
+        .target(name: "Appliance", dependencies: ["Block", "Cryptography", "CExpat", "Core", "Host"], linkerSettings: [.linkedLibrary(":libexpat.a")]),
+        .target(name: "ImageTool", dependencies: ["Appliance", "Block", "Core", "Host"]),
         .target(name: "Monitor", dependencies: ["Sockets", "Core", "Host"]),
         .target(name: "BlockMonitor", dependencies: ["Monitor", "NBD", "Block", "Sockets", "Core", "Host"]),
         .target(name: "StorageTool", dependencies: ["ImageTool", "BlockMonitor", "Monitor", "NBD", "Block", "Sockets", "Core", "Host", "CHost"]),
@@ -70,7 +72,7 @@ let package = Package(
             "Machines", "Devices", "Char", "Translated", "RISCV", "Interpreter", "X64", "Translation", "Core", "Host",
         ], path: "Tests/Privileged/Machine"),
         // Built by Tests/Fuzz/run.sh with libFuzzer; plainly, it runs inputs again.
-        .executableTarget(name: "apus-fuzz", dependencies: ["Formats", "Block", "Core", "Host"], path: "Tests/Fuzz", exclude: ["run.sh", "seeds.txt"]),
+        .executableTarget(name: "apus-fuzz", dependencies: ["Appliance", "Formats", "Block", "NBD", "Sockets", "Core", "Host"], path: "Tests/Fuzz", exclude: ["run.sh", "seeds.txt"]),
         .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
         .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),

@@ -4,11 +4,11 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
 
-build="git ca-certificates gcc libc6-dev libstdc++-dev binutils zlib1g-dev libzstd-dev libbz2-dev liblzma-dev nettle-dev libgnutls28-dev libslirp-dev"
+build="git ca-certificates gcc libc6-dev libstdc++-dev binutils zlib1g-dev libzstd-dev libbz2-dev liblzma-dev nettle-dev libexpat1-dev libgnutls28-dev libslirp-dev"
 root="debootstrap debian-archive-keyring util-linux"
 run="$build apt tar debian-archive-keyring"
 machine="$run $root e2fsprogs opensbi"
-test="$run $root gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin openssl curl python3 python3-venv cpio xz-utils opensbi mtools e2fsprogs"
+test="$run $root gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin openssl curl python3 python3-venv cpio xz-utils opensbi mtools dosfstools e2fsprogs"
 bench="$test python3 g++"
 case ${1:-build} in build) wanted=$build;; run) wanted=$run;; root) wanted=$root;; machine) wanted=$machine;; test) wanted=$test;; bench) wanted=$bench;; *) die "unknown purpose $1";; esac
 

@@ -75,6 +75,8 @@ part "disk images beside qemu-img" Tests/Images/run.sh
 part "privileged programs beside QEMU" Tests/Privileged/run.sh
 part "random trials of the writable image formats" Tests/Images/trials.sh ${APUS_FULL:+10000 1000}
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh
+part "folders as FAT disks" Tests/Images/vvfat.sh
+part "packages of machines" Tests/Images/import.sh
 part "qcow2 beside qemu-img" Tests/Images/qcow2.sh
 part "signals, threads and processes as on the host" Tests/Guest/run.sh
 part "gdb sessions with a machine" Tests/MachineDebugger/run.sh

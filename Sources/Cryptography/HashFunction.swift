@@ -26,13 +26,33 @@ public struct HashFunction: @unchecked Sendable {
 
     /// The digest of `bytes`.
     public func digest(_ bytes: [UInt8]) -> [UInt8] {
-        let context = UnsafeMutableRawPointer.allocate(byteCount: Int(hash.context_size), alignment: 16)
-        defer { context.deallocate() }
-        var result = [UInt8](repeating: 0, count: size)
-        hash.`init`?(context)
-        hash.update?(context, bytes.count, bytes)
-        hash.digest?(context, size, &result)
-        return result
+        let running = Running(hash)
+        bytes.withUnsafeBytes { running.add($0) }
+        return running.digest()
+    }
+
+    /// A digest of bytes that come piece by piece.
+    public func begin() -> Running { Running(hash) }
+
+    /// Invariant: `context` has the size that nettle wants and is freed with this object.
+    public final class Running {
+        private let hash: nettle_hash
+        private let context: UnsafeMutableRawPointer
+
+        fileprivate init(_ hash: nettle_hash) {
+            self.hash = hash
+            context = .allocate(byteCount: Int(hash.context_size), alignment: 16)
+            hash.`init`?(context)
+        }
+        deinit { context.deallocate() }
+
+        public func add(_ bytes: UnsafeRawBufferPointer) { hash.update?(context, bytes.count, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)) }
+        /// The digest of all; what is added later begins another one.
+        public func digest() -> [UInt8] {
+            var result = [UInt8](repeating: 0, count: Int(hash.digest_size))
+            hash.digest?(context, result.count, &result)
+            return result
+        }
     }
 
     /// The password key derivation function 2 with HMAC of this hash; nil for hashes it is not done with here.

@@ -1,8 +1,9 @@
-// The list of formats: one line each. Order decides only between formats that claim a file equally strongly.
+// The lists of formats and of protocols made here: one line each. Order decides only between formats that claim a file
+// equally strongly.
 
 import Block
 
-/// Every format, protocol and filter that this module knows.
+/// Every format and protocol that this module knows.
 public enum DiskFormats {
     public static let all: [any ImageFormat.Type] = [
         RawFormat.self,
@@ -20,4 +21,5 @@ public enum DiskFormats {
         CloopFormat.self,
         DMGFormat.self,
     ]
+    public static let protocols: [any StorageDriver.Type] = [VVFATDriver.self]
 }

@@ -68,7 +68,7 @@ enum Output {
 public enum ImageTool {
     static let verbs: [any Verb.Type] = [
         AmendVerb.self, BenchVerb.self, BitmapVerb.self, CheckVerb.self, CommitVerb.self, CompareVerb.self, ConvertVerb.self,
-        CreateVerb.self, DdVerb.self, InfoVerb.self, MapVerb.self, MeasureVerb.self, RebaseVerb.self, ResizeVerb.self,
+        CreateVerb.self, DdVerb.self, ImportVerb.self, InfoVerb.self, MapVerb.self, MeasureVerb.self, RebaseVerb.self, ResizeVerb.self,
         SnapshotVerb.self,
     ]
 

@@ -6,7 +6,7 @@ import Foundation
 import Testing
 
 /// Every driver that tests use.
-let testCatalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all, filters: BlockFilters.all, fallback: RawFormat.self)
+let testCatalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all + DiskFormats.protocols, filters: BlockFilters.all, fallback: RawFormat.self)
 
 /// A folder for one test, removed with it.
 final class Scratch {

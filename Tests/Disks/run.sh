@@ -20,7 +20,7 @@ boot() {    # boot SCRIPT OPTION…: what the guest prints is in out
     local script=$1; shift
     mkdir -p own; { cat "$here/check"; printf '%s\n' "$script"; } > own/script
     (cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
-    timeout 90 "$executable" system -M virt -m 256M -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" "$@" < /dev/null > raw 2>&1
+    timeout 300 "$executable" system -M virt -m 256M -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" "$@" < /dev/null > raw 2>&1
     local status=$?
     tr -d '\r' < raw > out
     [ $status = 0 ] && ok || bad "$*: status $status"
@@ -33,7 +33,7 @@ same() {    # same IMAGE: the second writer's 4 MiB are in it
 }
 refuse() {  # refuse TEXT OPTION…
     local text=$1; shift
-    timeout 10 "$executable" system -M virt -nographic -bios "$firmware" "$@" < /dev/null > out 2>&1
+    timeout 60 "$executable" system -M virt -nographic -bios "$firmware" "$@" < /dev/null > out 2>&1
     local status=$?
     if [ $status = ${wanted:-1} ] && grep -q -- "$text" out && [ "$(wc -l < out)" = 1 ]; then ok; else bad "$*: status $status: $(head -2 out)"; fi
 }
@@ -109,7 +109,7 @@ found "RESULT /dev/vda data" "READ lower" "FILE lower"
 say "media, and small PCI devices"
 mkdir -p own; printf '%s\n' 'stty -echo; echo GUEST-READY' 'while read -r line; do eval "$line"; echo GUEST-DONE; done' > own/script
 (cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
-timeout 200 python3 "$here/media.py" "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" > out
+timeout 600 python3 "$here/media.py" "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" > out
 grep FAILED out
 read -r good _ wrong _ < <(tail -1 out | grep passed || echo "0 passed, 1 failed")
 passed=$((passed + good)) failed=$((failed + wrong))

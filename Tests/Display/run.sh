@@ -14,16 +14,16 @@ trap 'for process in "${guests[@]}"; do kill "$process" 2> /dev/null; done; rm -
 cd "$work" || exit 1
 ok() { passed=$((passed + 1)); }
 bad() { failed=$((failed + 1)); printf 'FAILED  %s\n' "$*"; }
-refuse() { local text=$1; shift; timeout 20 "$executable" system -M virt "$@" < /dev/null > out 2>&1; local status=$?
+refuse() { local text=$1; shift; timeout 60 "$executable" system -M virt "$@" < /dev/null > out 2>&1; local status=$?
     if [ $status != 0 ] && [ $status -lt 124 ] && grep -q -- "$text" out && [ "$(wc -l < out)" = 1 ]; then ok; else bad "$* (status $status): $(head -3 out)"; fi; }
 # start NAME OPTION…: a guest whose serial port is NAME.log
 start() { local name=$1; shift
-    timeout 150 "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kit/kernel/riscv64/vmlinuz" -initrd initrd -display none \
+    timeout 400 "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kit/kernel/riscv64/vmlinuz" -initrd initrd -display none \
         -append "console=tty0 console=ttyS0 loglevel=4" -serial "file:$name.log" "$@" < /dev/null > "$name.err" 2>&1 &
     guests+=($!); }
 ready() { for _ in $(seq 400); do grep -q '^READY' "$1.log" 2> /dev/null && return 0; sleep 0.2; done; bad "$1: not ready: $(cat "$1.err"; tail -3 "$1.log")"; return 1; }
 # check NAME ARGUMENT…: a scene of check.py; it prints 'ok' or 'FAILED' lines
-check() { timeout 100 python3 "$here/check.py" "$@" > result 2>&1; local status=$?
+check() { timeout 300 python3 "$here/check.py" "$@" > result 2>&1; local status=$?
     passed=$((passed + $(grep -c '^ok' result))); failed=$((failed + $(grep -c '^FAILED' result))); grep '^FAILED' result
     [ $status = 0 ] || bad "check.py $* (status $status): $(tail -3 result)"; }
 

@@ -8,9 +8,11 @@ struct FuzzTarget: Sendable {
     let name: String
     let run: @Sendable ([UInt8]) -> Void
 
-    private static let catalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all, filters: BlockFilters.all, fallback: RawFormat.self)
+    static let catalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all + DiskFormats.protocols, filters: BlockFilters.all, fallback: RawFormat.self)
 
-    static let all: [FuzzTarget] = DiskFormats.all.map { format in
+    static let all: [FuzzTarget] = images + nbd + folders
+
+    private static let images: [FuzzTarget] = DiskFormats.all.map { format in
         FuzzTarget(name: format.name) { bytes in
             let image = SparseInput(bytes).image
             read(format.name, image)

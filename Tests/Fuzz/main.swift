@@ -6,6 +6,7 @@
 //   apus-fuzz --pack IMAGE       prints the image as an input (SparseInput.swift)
 //   apus-fuzz --unpack FILE      prints the image of an input
 //   apus-fuzz --list             names the targets
+//   apus-fuzz --folder FOLDER    makes the folder that the target vvfat shows
 
 import Block
 import Glibc
@@ -51,7 +52,7 @@ guard let chosen = FuzzTarget.all.first(where: { $0.name == wanted }) else {
     complain("apus-fuzz: APUS_FUZZ_TARGET names one of: \(FuzzTarget.all.map(\.name).joined(separator: " "))\n")
     exit(2)
 }
-nonisolated(unsafe) let body = chosen.run
+let body = chosen.run
 var count = CommandLine.argc
 var words = CommandLine.unsafeArgv
 exit(runDriver(&count, &words) { data, size in
@@ -62,11 +63,12 @@ exit(runDriver(&count, &words) { data, size in
 let words = Array(CommandLine.arguments.dropFirst())
 switch words.first {
 case "--list": for target in FuzzTarget.all { print(target.name) }
+case "--folder" where words.count == 2: FuzzTarget.makeFolder(words[1])
 case "--pack" where words.count == 2: put(SparseInput.packed(contents(words[1])))
 case "--unpack" where words.count == 2: put(SparseInput(contents(words[1])).image)
 default:
     guard let name = words.first, words.count > 1, let target = FuzzTarget.all.first(where: { $0.name == name }) else {
-        complain("usage: apus-fuzz TARGET FILE… | --pack IMAGE | --unpack FILE | --list\n")
+        complain("usage: apus-fuzz TARGET FILE… | --pack IMAGE | --unpack FILE | --folder FOLDER | --list\n")
         exit(2)
     }
     for path in words.dropFirst() { target.run(contents(path)) }

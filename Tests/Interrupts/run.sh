@@ -23,7 +23,7 @@ absent() { local text; for text in "$@"; do if grep -qE -- "$text" out; then bad
 boot() {    # boot MACHINE HARTS: what the guest prints is in out
     machine=$1 harts=$2
     rm -f a.img b.img; truncate -s 32M a.img b.img
-    timeout 120 "$executable" system -M "$machine" -m 256M -smp "$harts" -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" \
+    timeout 400 "$executable" system -M "$machine" -m 256M -smp "$harts" -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" \
         -drive file=a.img,if=none,id=a,format=raw,discard=unmap -drive file=b.img,if=none,id=b,format=raw,discard=unmap \
         -device virtio-blk-pci,drive=a -device virtio-blk-device,drive=b -nic user,model=virtio-net-pci < /dev/null > raw 2>&1
     local status=$?
@@ -32,7 +32,7 @@ boot() {    # boot MACHINE HARTS: what the guest prints is in out
     found "RESULT /dev/vda data" "RESULT /dev/vda discard" "RESULT /dev/vdb data" "RESULT /dev/vdb discard" "PING yes" "HARTS $harts"
 }
 refuse() {  # refuse TEXT MACHINE
-    timeout 10 "$executable" system -M "$2" -nographic -bios "$firmware" < /dev/null > out 2>&1
+    timeout 60 "$executable" system -M "$2" -nographic -bios "$firmware" < /dev/null > out 2>&1
     local status=$?
     if [ $status = ${wanted:-1} ] && grep -q -- "$1" out && [ "$(wc -l < out)" = 1 ]; then ok; else bad "$2: status $status: $(head -2 out)"; fi
 }

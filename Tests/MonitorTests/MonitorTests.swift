@@ -9,7 +9,7 @@ import Monitor
 import NBD
 import Testing
 
-private let catalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all + [NBDDriver.self], filters: BlockFilters.all, fallback: RawFormat.self)
+private let catalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all + DiskFormats.protocols + [NBDDriver.self], filters: BlockFilters.all, fallback: RawFormat.self)
 
 @Suite struct MonitorTests {
     @Test func valuesAreCutOutOfAStream() {

@@ -16,9 +16,9 @@ export TMPDIR=$work
 passed=0 failed=0
 ok() { passed=$((passed + 1)); }
 bad() { failed=$((failed + 1)); printf 'FAILED  %s\n' "$*"; }
-try() { local what=$1; shift; if timeout 60 "$@" > out 2>&1; then ok; else bad "$what: $* (status $?): $(head -3 out | tr '\n' ' ')"; fi; }
+try() { local what=$1; shift; if timeout 200 "$@" > out 2>&1; then ok; else bad "$what: $* (status $?): $(head -3 out | tr '\n' ' ')"; fi; }
 refuse() {  # refuse WHAT TEXT COMMAND…: fails, with one line that has the text
-    local what=$1 text=$2 status; shift 2; timeout 60 "$@" > out 2>&1; status=$?
+    local what=$1 text=$2 status; shift 2; timeout 200 "$@" > out 2>&1; status=$?
     if [ $status != 0 ] && [ $status -lt 124 ] && grep -q -- "$text" out; then ok; else bad "$what: $* (status $status): $(head -3 out | tr '\n' ' ')"; fi
 }
 equal() { if cmp -s "$2" "$3"; then ok; else bad "$1"; diff "$2" "$3" | head -6; fi; }
@@ -26,8 +26,8 @@ number=0
 serve() {   # serve apus|qemu OPTION…: sets $uri and $socket
     local who=$1; shift; number=$((number + 1)); socket=$work/s$number pidfile=$work/$number.pid uri="nbd+unix:///?socket=$socket"
     case $who in
-        apus) timeout 60 "$executable" nbd --fork --pid-file "$pidfile" -k "$socket" "$@" > out 2>&1;;
-        qemu) timeout 60 "$ten/qemu-nbd" --fork --pid-file "$pidfile" -k "$socket" "$@" > out 2>&1;;
+        apus) timeout 200 "$executable" nbd --fork --pid-file "$pidfile" -k "$socket" "$@" > out 2>&1;;
+        qemu) timeout 200 "$ten/qemu-nbd" --fork --pid-file "$pidfile" -k "$socket" "$@" > out 2>&1;;
     esac || { bad "$who nbd $*: $(cat out)"; return 1; }
 }
 stop() {    # ends the last server, in order
@@ -219,16 +219,7 @@ wait $client && ! grep -q 'failed\|error' reconnect.log && ok || bad "reconnect-
 
 . "$here/storage.sh"
 
-# A machine boots from a disk that Apus serves: its boot sector sends the first bytes of the second one to the serial line.
-if command -v qemu-system-x86_64 > /dev/null; then
-    {   printf '\x31\xc0\x8e\xd8\x8e\xc0\xb8\x01\x02\xbb\x00\x7e\xb9\x02\x00\xba\x80\x00\xcd\x13\xbe\x00\x7e\xba\xf8\x03\xac\x84\xc0\x74\x03\xee\xeb\xf8\xf4\xeb\xfd'
-        head -c 473 /dev/zero; printf '\x55\xaa'; printf 'booted over NBD\n\0'; head -c 1048047 /dev/zero; } > boot.raw
-    serve apus -t -f raw boot.raw
-    timeout 40 qemu-system-x86_64 -M pc,accel=tcg -m 32 -display none -monitor none -serial file:serial -drive "file=$uri,format=raw,if=ide" > out 2>&1 & machine=$!
-    for _ in $(seq 350); do grep -q 'booted over NBD' serial 2> /dev/null && break; sleep 0.1; done
-    grep -q 'booted over NBD' serial && ok || bad "QEMU does not boot: $(cat out)"
-    kill $machine 2> /dev/null; wait $machine 2> /dev/null; stop
-fi
+. "$here/machine.sh"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

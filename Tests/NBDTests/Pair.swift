@@ -7,7 +7,7 @@ import NBD
 import Sockets
 import Testing
 
-let testCatalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all + [NBDDriver.self], filters: BlockFilters.all,
+let testCatalogue = Catalogue(formats: DiskFormats.all, protocols: BlockProtocols.all + DiskFormats.protocols + [NBDDriver.self], filters: BlockFilters.all,
                               objects: [TLSObjectKind.self], fallback: RawFormat.self)
 
 /// A folder for one test, removed with it.

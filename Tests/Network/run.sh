@@ -20,14 +20,14 @@ bad() { failed=$((failed + 1)); printf 'FAILED  %s\n' "$*"; }
 has() { if grep -qaE -- "$3" "$2"; then ok; else bad "$1: no '$3' in: $(grep -aE '^[A-Z0-9]+ |apus' "$2" | tail -5 | tr '\n' ' ')"; fi; }
 refuse() {  # refuse TEXT OPTION…: one line that has the text
     local text=$1; shift
-    timeout 20 "$executable" system -M virt -display none -bios none "$@" > out 2>&1 < /dev/null
+    timeout 60 "$executable" system -M virt -display none -bios none "$@" > out 2>&1 < /dev/null
     if [ $? = 1 ] && [ "$(wc -l < out)" = 1 ] && grep -qF -- "$text" out; then ok; else bad "$*: $(head -2 out)"; fi
 }
 guest() {   # guest OUT apus|qemu DO OPTION…: boots, does DO
     local out=$1 emulator what=$3
     case $2 in apus) emulator=("$executable" system);; qemu) emulator=("$ten");; esac
     shift 3
-    timeout 75 "${emulator[@]}" -M virt -m 512M -smp 1 -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz \
+    timeout 300 "${emulator[@]}" -M virt -m 512M -smp 1 -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz \
         -append "console=ttyS0 quiet net.do=$what net.port=$port net.sink=$sink net.size=8" "$@" < /dev/null > "$out" 2>&1
 }
 

@@ -24,9 +24,9 @@ for name in "${names[@]}"; do
     own=$aia; case $aia in '') own=none ;; aplic-imsic*) own=${aia#*aia-guests=} ;; esac
     : > "$work/qemu"
     grep -q '^/\* alone' "$here/$name.c" ||
-        timeout 60 "$qemu" -M virt${aia:+,aia=$aia} -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
+        timeout 200 "$qemu" -M virt${aia:+,aia=$aia} -cpu "${cpu:-rv64}" -nographic -bios "$work/$name.bin" < /dev/null > "$work/qemu" 2>&1
     for engine in interpreter x64; do
-        timeout 120 "$bare" --cpu "${cpu:-rv64}" --aia "$own" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
+        timeout 400 "$bare" --cpu "${cpu:-rv64}" --aia "$own" --engine $engine "$work/$name.bin" < /dev/null > "$work/apus" 2>&1
         status=$?
         diff "$work/qemu" "$work/apus" > "$work/differences"
         [ -z "$bless" ] || cp "$work/differences" "$here/$name.differences"

@@ -25,13 +25,13 @@ boot() {    # boot OUT apus|qemu SCRIPT OPTION…
     shift 3
     printf '. /guest.sh\n%s\n' "$script" > "$folder/script"
     (cd "$folder" && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > "$folder/initrd.gz"
-    timeout 200 "${emulator[@]}" -M virt -m 256M -nographic -bios "$firmware" -kernel "$kernel" -initrd "$folder/initrd.gz" \
+    timeout 600 "${emulator[@]}" -M virt -m 256M -nographic -bios "$firmware" -kernel "$kernel" -initrd "$folder/initrd.gz" \
         -append "console=ttyS0 quiet" "$@" < /dev/null 2>&1 | tr -d '\r' > "$out"
     [ "${PIPESTATUS[0]}" = 0 ] && ok || bad "$*: $(tail -1 "$out")"
 }
 refuse() {  # refuse TEXT OPTION…: one line that has the text
     local text=$1; shift
-    timeout 20 "$executable" system -M virt -display none -bios none "$@" > out 2>&1 < /dev/null
+    timeout 60 "$executable" system -M virt -display none -bios none "$@" > out 2>&1 < /dev/null
     local status=$?
     if [ $status -gt 0 ] && [ $status -lt 3 ] && [ "$(wc -l < out)" = 1 ] && grep -qF -- "$text" out; then ok; else bad "$*: $(head -2 out)"; fi
 }
@@ -49,7 +49,7 @@ own="mode owner time nodes pipe umask"
 
 say "folders"
 folder pass
-boot one apus 'share tag; contents; names; owners; many 5000; tree; sharing xattr /mnt/data; escapes' -virtfs local,path=pass,mount_tag=tag,security_model=passthrough
+boot one apus 'share tag; contents; names; owners; many 1500; tree; sharing xattr /mnt/data; escapes' -virtfs local,path=pass,mount_tag=tag,security_model=passthrough
 shared one pass $files $own many removed tree escapes
 has "extended attributes" one '^XATTR ok'
 folder theirs

@@ -28,8 +28,11 @@ public struct FileIdentity: Sendable, Equatable {
         }
     }
 
+    /// Whether `path` is a regular file, symbolic links followed.
+    public static func isRegular(_ path: String) -> Bool { kind(path) == .regular }
+
     /// Whether `path`, links followed, lies in the folder of `base` or below.
-    static func isInside(_ path: String, folderOf base: String) -> Bool {
+    public static func isInside(_ path: String, folderOf base: String) -> Bool {
         guard let file = real(path) else { return true }   // a missing file is refused by opening it
         let folder = base.lastIndex(of: "/").map { String(base[..<$0]) } ?? "."
         guard let root = real(folder.isEmpty ? "/" : folder) else { return false }

@@ -85,9 +85,6 @@ public final class ImageStorage: VectoredStorage, ResizableStorage {
         case .zero: part.fill()
         case .unallocated: try readBacking(position, part)
         case .compressed(let unit): try readCompressed(unit, position, part)
-        case .direct:
-            guard let direct = image as? any DirectImage else { throw .corrupt("the format maps bytes that it cannot read") }
-            try direct.readDirect(position, part)
         }
     }
 
@@ -193,9 +190,6 @@ public final class ImageStorage: VectoredStorage, ResizableStorage {
             case .data(let node, let at) where extent.isWritable: try node.write(at, part)
             case .encrypted(let node, let at) where extent.isWritable && position % 512 == 0 && part.count % 512 == 0:
                 try writeEncrypted(node, at, position, part)
-            case .direct where extent.isWritable:
-                guard let direct = image as? any DirectImage else { return done }
-                try direct.writeDirect(position, part)
             default: return done
             }
             done += part.count
@@ -457,7 +451,6 @@ public final class ImageStorage: VectoredStorage, ResizableStorage {
             var status = BlockStatus(length: length, isData: true, isZero: false)
             status.isCompressed = true
             return status
-        case .direct: return BlockStatus(length: length, isData: true, isZero: false)
         }
     }
 

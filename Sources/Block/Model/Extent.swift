@@ -13,8 +13,6 @@ public struct Extent: Sendable {
         case unallocated
         /// Part of a unit that is stored compressed; `CompressedImage` expands it.
         case compressed(CompressedUnit)
-        /// Not stored anywhere as they are: `DirectImage` makes them.
-        case direct
     }
     public var place: Place
     /// Bytes this holds for, from the offset asked for: at least 1.

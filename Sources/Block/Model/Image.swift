@@ -79,12 +79,6 @@ public protocol EncryptedImage: Image {
     func encrypt(_ buffer: BlockBuffer, offset: UInt64, fileOffset: UInt64) throws(BlockError)
 }
 
-/// An image that makes bytes itself (vvfat).
-public protocol DirectImage: Image {
-    func readDirect(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError)
-    func writeDirect(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError)
-}
-
 /// A file that an image's header names.
 public struct FileReference: Sendable, Equatable {
     /// As it stands in the header.

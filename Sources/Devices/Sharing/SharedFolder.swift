@@ -39,9 +39,7 @@ public final class SharedFolder: Sendable {
     /// Modes of new files and folders on the host where the guest's are kept elsewhere.
     let fileMode: mode_t, folderMode: mode_t
     let top: Int32
-    /// O_PATH: a descriptor that only names a file.
-    static let pathOnly: Int32 = 0o10000000
-    private let hasOpenAt2: Bool
+    static let pathOnly = Beneath.pathOnly
 
     /// - Throws: the folder cannot be opened.
     public init(path: String, security: SecurityModel, isReadOnly: Bool = false, writesAtOnce: Bool = false, fileMode: UInt32 = 0o600, folderMode: UInt32 = 0o700) throws(ConfigurationError) {
@@ -52,46 +50,16 @@ public final class SharedFolder: Sendable {
         self.writesAtOnce = writesAtOnce
         self.fileMode = fileMode & 0o777
         self.folderMode = folderMode & 0o777
-        let probe = Self.openAt2(top, [0x2e], Self.pathOnly | O_CLOEXEC)
-        hasOpenAt2 = probe >= 0
-        if probe >= 0 { close(probe) }
     }
     deinit { close(top) }
 
     // MARK: finding files
 
-    /// Lookups stay beneath the descriptor and pass no links (openat2(2)).
-    private static func openAt2(_ folder: Int32, _ path: [UInt8], _ flags: Int32) -> Int32 {
-        let number = 437, noMagicLinks: UInt64 = 2, noLinks: UInt64 = 4, beneath: UInt64 = 8
-        var how: (flags: UInt64, mode: UInt64, resolve: UInt64) = (UInt64(UInt32(bitPattern: flags)), 0, noMagicLinks | noLinks | beneath)
-        let result = withUnsafePointer(to: &how) { how in
-            (path + [0]).withUnsafeBufferPointer { name in
-                apus_syscall(number, Int(folder), Int(bitPattern: name.baseAddress), Int(bitPattern: how), MemoryLayout<(UInt64, UInt64, UInt64)>.size, 0, 0)
-            }
-        }
-        return Int32(truncatingIfNeeded: result)
-    }
-
     /// Opens what is there; `flags` create nothing. The caller closes the descriptor.
     private func find(_ path: SharedPath, _ flags: Int32) throws(FileError) -> Int32 {
-        let flags = flags | O_NOFOLLOW | O_CLOEXEC
-        let bytes = path.isTop ? [0x2e] : path.bytes
-        if hasOpenAt2 {
-            let result = Self.openAt2(top, bytes, flags)
-            guard result >= 0 else { throw FileError(-result) }
-            return result
-        }
-        var here = top
-        let names = bytes.split(separator: UInt8(ascii: "/"))
-        for (index, name) in names.enumerated() {
-            let isLast = index == names.count - 1
-            let next = Self.call(Array(name)) { openat(here, $0, isLast ? flags : Self.pathOnly | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
-            let error = errno
-            if here != top { close(here) }
-            guard next >= 0 else { throw FileError(error) }
-            here = next
-        }
-        return here
+        let result = Beneath.open(top, path.isTop ? [] : path.bytes, flags)
+        guard result >= 0 else { throw FileError(-result) }
+        return result
     }
 
     /// A file as calls with a folder's descriptor name it.
@@ -103,14 +71,7 @@ public final class SharedFolder: Sendable {
         func call<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result { SharedFolder.call(name, body) }
     }
 
-    static func call<Result>(_ name: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
-        var text = name.map { CChar(bitPattern: $0) }
-        text.append(0)
-        return text.withUnsafeBufferPointer { buffer in
-            // The array has at least its NUL.
-            withUnsafePointer(to: CChar(0)) { body(buffer.baseAddress ?? $0) }
-        }
-    }
+    static func call<Result>(_ name: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result { Beneath.withName(name, body) }
 
     /// Runs `body` with the folder that holds the file; the top is "." in itself.
     func at<Result>(_ path: SharedPath, _ body: (Place) throws(FileError) -> Result) throws(FileError) -> Result {
