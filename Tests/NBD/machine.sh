@@ -32,15 +32,15 @@ for connections in 1 4; do
     try "serve" "$executable" nbd --fork --pid-file "$pidfile" -t -e 8 -b 127.0.0.1 -p $port -x drive -f qcow2 --discard=unmap served/disk.qcow2
     with extra "ifconfig eth0 10.0.2.15 netmask 255.255.255.0
 export LD_LIBRARY_PATH=/lib
-nbd-client -l 10.0.2.2 $port 2>&1 | sed 's/^/LIST /'
-nbd-client 10.0.2.2 $port /dev/nbd0 -N drive -b 4096 -C $connections 2>&1 | tail -1
+/sbin/nbd-client -l 10.0.2.2 $port 2>&1 | sed 's/^/LIST /'
+/sbin/nbd-client 10.0.2.2 $port /dev/nbd0 -N drive -b 4096 -C $connections 2>&1 | tail -1
 echo SIZE \$(cat /sys/block/nbd0/size)
 sha256sum < /dev/nbd0 | sed 's/^/READ /'
 dd if=/dev/urandom of=/dev/nbd0 bs=1M count=4 seek=8 2>/dev/null; sync; echo 3 > /proc/sys/vm/drop_caches
 dd if=/dev/nbd0 bs=1M count=4 skip=8 2>/dev/null | sha256sum | sed 's/^/WROTE /'
 blkdiscard -o 16777216 -l 8388608 /dev/nbd0 && echo DISCARDED
-mke2fs -q /dev/nbd0 && mount -t ext4 /dev/nbd0 /mnt && seq 1 50000 > /mnt/numbers && cp /bin/busybox /mnt/ && umount /mnt && mount -t ext4 /dev/nbd0 /mnt && cmp /mnt/busybox /bin/busybox && [ \"\$(wc -l < /mnt/numbers)\" = 50000 ] && echo FILES
-umount /mnt; nbd-client -d /dev/nbd0 2>&1 | tail -1; echo GONE \$(cat /sys/block/nbd0/size)"
+mke2fs -q -b 4096 /dev/nbd0 && mount -t ext4 /dev/nbd0 /mnt && seq 1 50000 > /mnt/numbers && cp /bin/busybox /mnt/ && umount /mnt && mount -t ext4 /dev/nbd0 /mnt && cmp /mnt/busybox /bin/busybox && [ \"\$(wc -l < /mnt/numbers)\" = 50000 ] && echo FILES
+umount /mnt; /sbin/nbd-client -d /dev/nbd0 2>&1 | tail -1; echo GONE \$(cat /sys/block/nbd0/size)"
     timeout 300 "$executable" system -M virt -m 256M -smp 2 -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" -nic user,model=virtio-net-device < /dev/null > raw 2>&1; status=$?
     tr -d '\r' < raw > out; [ $status = 0 ] && ok || bad "the machine: status $status"
     for text in "LIST drive" "SIZE 65536" "READ $(sha256sum < served/disk.raw | cut -d' ' -f1)" DISCARDED FILES "GONE 0"; do grep -q "^$text" out && ok || bad "nbd-client with $connections connections: no '$text': $(tail -3 out | tr '\n' '|')"; done

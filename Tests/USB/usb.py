@@ -141,7 +141,8 @@ def beside():
         answers[program] = {
             "devices": told(machine), "info usb": sorted(re.sub(r"Device \d+\.\d+", "Device", line) for line in machine.human("info usb").splitlines()),
             "addresses": sorted(re.findall(r"Device \d+\.(\d+)", machine.human("info usb"))),
-            "disk": machine.run("cat /sys/block/sda/device/vendor /sys/block/sda/device/model /sys/block/sda/size /sys/block/sda/ro"),
+            # Without what the kernel says of the disk meanwhile.
+            "disk": re.findall(r"^[^\[\n].*", machine.run("cat /sys/block/sda/device/vendor /sys/block/sda/device/model /sys/block/sda/size /sys/block/sda/ro"), re.M),
             "inputs": sorted(re.findall(r"^Name.*|^[BH].*", machine.run("cat /proc/bus/input/devices | grep -E '^N|^B: (EV|KEY|REL|ABS|LED)'"), re.M)),
             "pci": machine.run("cat /sys/bus/pci/devices/0000:00:01.0/class /sys/bus/pci/devices/0000:00:01.0/vendor /sys/bus/pci/devices/0000:00:01.0/device /sys/bus/pci/devices/0000:00:01.0/revision").split(),
         }
