@@ -72,6 +72,7 @@ part "nonsense written to every device" Tests/Registers/run.sh 12
 part "displays and input of a machine" Tests/Display/run.sh
 part "riscv32 programs beside QEMU" Tests/RISCV32/run.sh
 part "disk images beside qemu-img" Tests/Images/run.sh
+part "a guest under the KVM of a machine" Tests/Virtualization/run.sh
 part "privileged programs beside QEMU" Tests/Privileged/run.sh
 part "random trials of the writable image formats" Tests/Images/trials.sh ${APUS_FULL:+10000 1000}
 part "malformed programs, full disks, closed pipes" Tests/Robustness/run.sh

@@ -58,7 +58,20 @@ extension FuzzTarget {
         put("\(folder)/shared/dir/none", [])
     }
 
-    private static func emptyFolder(_ folder: String) {
-        _ = nftw(folder, { path, _, _, _ in path.map { remove($0) } ?? 0 }, 16, 8 | 1)
+    private static func emptyFolder(_ folder: String) { Array(folder.utf8CString).withUnsafeBufferPointer { empty(Array($0)) } }
+
+    /// - Parameter path: with its NUL: names are whatever the input made them.
+    private static func empty(_ path: [CChar]) {
+        guard let stream = opendir(path) else { return }
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { field in
+                field.withMemoryRebound(to: CChar.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
+            }
+            if name == [0x2e, 0] || name == [0x2e, 0x2e, 0] { continue }
+            let inner = path.dropLast() + [0x2f] + name
+            if remove(Array(inner)) != 0 { empty(Array(inner)) }
+        }
+        closedir(stream)
+        rmdir(path)
     }
 }

@@ -15,7 +15,8 @@ build=.build-fuzz${APUS_FUZZ_SANITIZE:+-$APUS_FUZZ_SANITIZE}
 log=$(mktemp); work=$(mktemp -d); trap 'rm -rf "$log" "$work"' EXIT
 
 say "building the fuzzer"
-swift build -c release --product apus-fuzz --scratch-path "$build" -Xswiftc -sanitize="$sanitize" -Xswiftc -DFUZZING > "$log" 2>&1 ||
+# By lld: gold fails on these objects (internal error in format_file_lineno).
+swift build -c release --product apus-fuzz --scratch-path "$build" -Xswiftc -sanitize="$sanitize" -Xswiftc -DFUZZING -Xswiftc -use-ld=lld > "$log" 2>&1 ||
     { grep -E 'error' "$log" || tail -20 "$log"; echo "0 passed, 1 failed"; exit 1; }
 fuzzer=$build/release/apus-fuzz
 targets=("$@")
@@ -27,7 +28,7 @@ pack() { .build/release/apus-fuzz --pack "$1"; }
 
 # seeds TARGET FOLDER: images with a little of everything.
 seeds() {
-    local options number=0 image=$work/image
+    local target options number=0 image=$work/image
     while IFS='|' read -r target options; do
         [ "$target" = "$1" ] || continue
         number=$((number + 1)); rm -f "$image"*
