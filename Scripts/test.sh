@@ -89,6 +89,8 @@ part "chroots of guest programs" Tests/Chroot/run.sh ${APUS_FULL:+--full bash}
 part "programs about the processor" Tests/Processor/run.sh
 
 if [ -n "${APUS_FULL:-}" ]; then
+    part "guestfish on a disk that Apus serves" Tests/NBD/guestfish.sh
+    part "fuzzing, coverage-guided" Tests/Fuzz/run.sh 60
     part "run-time systems and compilers, fifty runs of each" Tests/Managed/run.sh 50
 fi
 
