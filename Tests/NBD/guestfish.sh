@@ -32,7 +32,7 @@ mkfs ext4 /dev/sda1
 mount /dev/sda1 /
 tar-in /tmp/apus/files.tar /
 umount-all
-e2fsck /dev/sda1 forceno:false
+e2fsck-f /dev/sda1
 mount-ro /dev/sda1 /
 checksums-out sha256 / /tmp/apus/sums
 END
