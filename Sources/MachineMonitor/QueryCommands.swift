@@ -69,6 +69,9 @@ extension MachineMonitor {
                 if let name, filters.isEmpty { throw MonitorError(cards.isEmpty ? "invalid net client name: \(name)" : "net client(\(name)) doesn't support rx-filter querying") }
                 return .array(filters)
             },
+            query("query-current-machine", .object("CurrentMachineParams", [Parameter("wakeup-suspend-support", .flag)])) { .object([.init("wakeup-suspend-support", .flag(false))]) },
+            // No memory can be plugged in.
+            query("query-memory-devices", .array(.any)) { .array([]) },
             query("query-balloon", .object("BalloonInfo", [Parameter("actual", .integer)])) { [self] () throws(MonitorError) in
                 try withBalloon { .object([.init("actual", .number($0.currentSize))]) }
             },

@@ -22,6 +22,9 @@ public final class Channel: @unchecked Sendable {
         Glibc.close(descriptor)
     }
 
+    /// The other side's address, where it has one.
+    public var peer: SocketAddress? { SocketAddress.peer(descriptor) }
+
     /// Whether it is inside TLS.
     public var isSecure: Bool { session != nil }
 

@@ -134,13 +134,17 @@ public enum SocketAddress: Sendable, Equatable, CustomStringConvertible {
     public func cleanUp() { if case .unix(let path) = self { unlink(path) } }
 
     /// The address that a listening socket has: the port, if the host chose it.
-    public static func local(_ descriptor: Int32) -> SocketAddress? {
+    public static func local(_ descriptor: Int32) -> SocketAddress? { name(descriptor, getsockname) }
+    /// The address of the other side of a connection, where it has one.
+    public static func peer(_ descriptor: Int32) -> SocketAddress? { name(descriptor, getpeername) }
+
+    private static func name(_ descriptor: Int32, _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         var host = [CChar](repeating: 0, count: 1025), port = [CChar](repeating: 0, count: 32)
         let family = withUnsafeMutablePointer(to: &storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address -> Int32? in
-                guard getsockname(descriptor, address, &length) == 0 else { return nil }
+                guard ask(descriptor, address, &length) == 0 else { return nil }
                 if address.pointee.sa_family == sa_family_t(AF_UNIX) { return AF_UNIX }
                 guard getnameinfo(address, length, &host, socklen_t(host.count), &port, socklen_t(port.count), NI_NUMERICHOST | NI_NUMERICSERV) == 0 else { return nil }
                 return AF_INET

@@ -13,14 +13,17 @@ import Net
 struct BackEndCommands: Sendable {
     let network: NetworkSet
     let displays: DisplaySet
+    let servers: [VNCServer]
     let loop: EventLoop
 
     func register(_ qmp: Monitor, _ human: MachineMonitor) {
-        qmp.register(networkCommands + displayCommands + inputCommands + [CommandLineDescription.command])
+        qmp.register(networkCommands + displayCommands + inputCommands + serverCommands + [CommandLineDescription.command], events: Self.serverEvents)
         addHumanCommands(human)
+        addServerCommands(human)
+        watchServers(qmp)
     }
 
-    private static func reporting<Result>(_ body: () throws(ConfigurationError) -> Result) throws(MonitorError) -> Result {
+    static func reporting<Result>(_ body: () throws(ConfigurationError) -> Result) throws(MonitorError) -> Result {
         do { return try body() } catch { throw MonitorError(error.description) }
     }
 

@@ -121,7 +121,7 @@ struct MachineAssembler {
         }
         watched.loaded = board.contents
         let human = MachineMonitor(watched, monitor, blocks)
-        BackEndCommands(network: network, displays: displays, loop: loop).register(monitor, human)
+        BackEndCommands(network: network, displays: displays, servers: servers, loop: loop).register(monitor, human)
         log.register(human)
         machine.human.withLock { $0 = human }
         devices.onDeparture { network.removeCard($0) }

@@ -1,5 +1,5 @@
 """Scenes of run.sh: each looks at a guest through VNC and prints 'ok' or 'FAILED' lines."""
-import os, socket, struct, subprocess, sys, time
+import json, os, socket, struct, subprocess, sys, time
 sys.path.insert(0, os.path.dirname(__file__))
 from rfb import *
 
@@ -14,7 +14,7 @@ def text(path):
     with open(path, errors="replace") as file: return file.read()
 
 
-def until(what, condition, seconds=20):
+def until(what, condition, seconds=60):
     end = time.time() + seconds
     while time.time() < end:
         if condition(): return say(what, True)
@@ -200,7 +200,52 @@ def tool(vncdo, port, log):
     say("vncdotool captures", good, run.stderr[-300:])
 
 
-def vga(address, locked, authority, log):
+class Monitor:
+    """QMP: answers, and the events before them."""
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.lines, self.events = self.socket.makefile("r"), []
+        self.lines.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        while True:
+            answer = json.loads(self.lines.readline())
+            if "event" not in answer: return answer.get("return", answer.get("error"))
+            self.events.append(answer)
+
+    def human(self, line): return self.ask("human-monitor-command", **{"command-line": line})
+
+
+def refused(address, password):
+    try: Client(address, password=password)
+    except PermissionError: return True
+    return False
+
+
+def passwords(locked, path):
+    """A server whose password a monitor sets."""
+    monitor = Monitor(path)
+    say("query-vnc-servers", [(s["id"], s["auth"], s.get("vencrypt")) for s in monitor.ask("query-vnc-servers")] == [("default", "vencrypt", "x509-vnc"), ("locked", "vnc", None)])
+    say("another protocol", "SPICE" in monitor.ask("set_password", protocol="spice", password="x")["desc"])
+    say("another server", "nobody" in monitor.ask("set_password", protocol="vnc", password="x", display="nobody")["desc"])
+    say("set_password", monitor.ask("set_password", protocol="vnc", password="geheim", display="locked") == {})
+    client = Client(locked, password="geheim")
+    servers = monitor.ask("query-vnc-servers")
+    say("the client is told of", len(servers[1]["clients"]) == 1 and servers[1]["clients"][0]["family"] == "unix", servers[1])
+    say("events", [e["event"] for e in monitor.events] == ["VNC_CONNECTED", "VNC_INITIALIZED"] and monitor.events[1]["data"]["server"]["auth"] == "vnc", monitor.events)
+    say("info vnc", "locked:" in monitor.human("info vnc") and "Client:" in monitor.human("info vnc"))
+    say("expire_password now", monitor.human("expire_password vnc now locked") == "" and refused(locked, "geheim"))
+    say("expire_password +30", monitor.ask("expire_password", protocol="vnc", time="+30", display="locked") == {} and not refused(locked, "geheim"))
+    say("who is in stays in", client.set_encodings(ZRLE) is None)
+    mice = monitor.ask("query-mice")
+    say("query-mice", len(mice) == 1 and mice[0]["current"] and not mice[0]["absolute"] and "Mouse #1" in monitor.human("info mice"), mice)
+    say("query-vnc", monitor.ask("query-vnc")["auth"] == "x509-vnc")
+
+
+def vga(address, locked, authority, log, monitor):
     try:
         Client(address, password="wrong", tls=authority)
         say("a wrong password is refused", False)
@@ -209,6 +254,7 @@ def vga(address, locked, authority, log):
         Client(locked, password="")
         say("without a password set, nobody gets in", False)
     except PermissionError: say("without a password set, nobody gets in", True)
+    passwords(locked, monitor)
     client = Client(address, password="secret", tls=authority)
     say("TLS with X.509 and a password", client.kinds == b"\x13" and client.subtype == 261)
     client.set_encodings(ZRLE, POINTER, DESKTOP)

@@ -41,9 +41,9 @@ base=$((2000 + RANDOM % 20000))
 start gpu -smp 2 -device virtio-gpu-pci,id=card,max_outputs=2,xres=720,yres=400 -device virtio-keyboard-pci -device virtio-tablet-pci \
     -vnc "127.0.0.1:$base,websocket=$((base + 5701)),to=$((base + 5))" -vnc "unix:$work/second,display=card,head=1"
 start vga -vga std -device virtio-keyboard-device -device virtio-mouse-device -object secret,id=word,data=secret \
-    -object "tls-creds-x509,id=tls,dir=$work,endpoint=server,verify-peer=off" -vnc "unix:$work/vga,password-secret=word,tls-creds=tls" -vnc "unix:$work/locked,password=on"
+    -object "tls-creds-x509,id=tls,dir=$work,endpoint=server,verify-peer=off" -vnc "unix:$work/vga,password-secret=word,tls-creds=tls" -vnc "unix:$work/locked,password=on,id=locked" -qmp "unix:$work/qmp,server=on,wait=off"
 ready gpu && check gpu "$((base + 5900))" "$((base + 5701))" "$work/second" gpu.log "$environment/bin/vncdo"
-ready vga && check vga "$work/vga" "$work/locked" ca-cert.pem vga.log
+ready vga && check vga "$work/vga" "$work/locked" ca-cert.pem vga.log "$work/qmp"
 for process in "${guests[@]}"; do kill "$process"; done
 guests=()
 start bochs -device bochs-display,xres=1024,yres=768 -device virtio-keyboard-pci -vnc "unix:$work/bochs"

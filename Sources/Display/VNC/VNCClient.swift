@@ -48,9 +48,12 @@ final class VNCClient: Sendable {
 
     /// Serves the client until it is gone.
     func run() {
+        let stranger = VNCServer.ClientInfo(peer: channel.peer, isWebSocket: isWebSocket, isSecure: false, isShared: false)
+        server.tell(.connected, stranger)
         defer {
             end()
             server.forget(self)
+            server.tell(.disconnected, info ?? stranger)
         }
         do throws(SocketError) { try serve() } catch {}
     }
@@ -71,7 +74,9 @@ final class VNCClient: Sendable {
         hello.bytes += Array(server.settings.name.utf8)
         try stream.send(hello.bytes)
         channel.setDeadline(nil)
-        admitted.withLock { $0 = .init(isWebSocket: isWebSocket, isSecure: channel.isSecure, isShared: isShared) }
+        let info = VNCServer.ClientInfo(peer: channel.peer, isWebSocket: isWebSocket, isSecure: channel.isSecure, isShared: isShared)
+        admitted.withLock { $0 = info }
+        server.tell(.initialized, info)
         server.screen.add(self)
         let listening = server.input.listen { [weak self] _ in self?.wake() }
         defer { server.input.stopListening(listening) }

@@ -35,12 +35,29 @@ public struct VNCSettings: Sendable {
 public final class VNCServer: Sendable {
     /// A client, as monitors show it.
     public struct ClientInfo: Sendable {
+        /// nil: on a Unix socket.
+        public var peer: SocketAddress?
         public var isWebSocket: Bool
         public var isSecure: Bool
         public var isShared: Bool
     }
 
+    /// What happens to a client.
+    public enum Event: String, Sendable {
+        case connected = "VNC_CONNECTED"
+        /// It has come in.
+        case initialized = "VNC_INITIALIZED"
+        case disconnected = "VNC_DISCONNECTED"
+    }
+    /// How clients show who they are.
+    public enum Authentication: Sendable, Equatable {
+        case none, password
+        /// VeNCrypt with this subtype: `x509-none`, `x509-vnc`, `tls-none`, `tls-vnc`.
+        case vencrypt(String)
+    }
+
     private struct State: Sendable {
+        var listener: (@Sendable (Event, ClientInfo) -> Void)?
         var clients: [VNCClient] = []
         var password: VNCSettings.Password
         /// Seconds of the host's real time after which no password is good.
@@ -85,6 +102,15 @@ public final class VNCServer: Sendable {
         for client in state.withLock({ $0.clients }) { client.end() }
         listener.stop()
         webListener?.stop()
+    }
+
+    /// Calls `body` from clients' threads, for each thing that happens to one of them.
+    public func onEvent(_ body: @escaping @Sendable (Event, ClientInfo) -> Void) { state.withLock { $0.listener = body } }
+    func tell(_ event: Event, _ client: ClientInfo) { state.withLock { $0.listener }?(event, client) }
+
+    public var authentication: Authentication {
+        guard let credentials = settings.credentials else { return needsPassword ? .password : .none }
+        return .vencrypt((credentials.kind == .x509 ? "x509-" : "tls-") + (needsPassword ? "vnc" : "none"))
     }
 
     // MARK: passwords
