@@ -10,8 +10,8 @@ extension RISCVMachineGuest {
         var base = parts.removeFirst()
         if configuration.hasHypervisor { base += "h" }
         let privileged: [(String, Bool)] = [
-            ("smaia", configuration.hasSmaia), ("smepmp", configuration.hasSmepmp), ("smstateen", configuration.hasSmstateen), ("ssaia", configuration.hasSsaia),
-            ("sscofpmf", configuration.hasSscofpmf), ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
+            ("smaia", configuration.hasSmaia), ("smepmp", configuration.hasSmepmp), ("smmpm", configuration.hasSmmpm), ("smnpm", configuration.hasSmnpm), ("smstateen", configuration.hasSmstateen), ("ssaia", configuration.hasSsaia),
+            ("sscofpmf", configuration.hasSscofpmf), ("ssnpm", configuration.hasSsnpm), ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
             ("svnapot", configuration.hasSvnapot), ("svpbmt", configuration.hasSvpbmt),
         ]
         parts += privileged.filter(\.1).map(\.0)

@@ -55,6 +55,7 @@ enum PageTableEntry {
 
 extension Hart {
     func translate(_ address: UInt64, _ kind: AccessKind, bytes: Int, index: Int, memory: AddressSpace, needsExecute: Bool = false) -> PageTranslation? {
+        let address = kind == .fetch || needsExecute ? address : transformed(address, index: index)
         let access = Access(address: address & xlen.mask, kind: kind, bytes: bytes, mode: MMUIndex.mode(index), isVirtual: MMUIndex.isVirtual(index),
                             sum: MMUIndex.hasSUM(index), needsExecute: needsExecute)
         guard access.mode != .machine else {

@@ -196,7 +196,11 @@ extension ControlRegister {
         ControlRegister(0x104, "sie", read: { $0.supervisorEnable & $0.xlen.mask }, write: { $0.writeSupervisorEnable($0.widened($1, $0.supervisorEnable)) }),
         ControlRegister(0x105, "stvec", read: { $0.stvec }, write: { $0.stvec = $0.vector($0.stvec, $1) }),
         ControlRegister(0x106, "scounteren", read: { $0.scounteren }, write: { $0.scounteren = $1 & $0.counterMask }),
-        ControlRegister(0x10a, "senvcfg", read: { $0.senvcfg }, write: { $0.senvcfg = $1 & EnvironmentConfiguration.cacheBits }),
+        ControlRegister(0x10a, "senvcfg", read: { $0.senvcfg }, write: { hart, value in
+            let masking = hart.pointerMasking(hart.senvcfg, value, isThere: hart.configuration.hasSsnpm)
+            if masking != hart.senvcfg & PointerMasking.field { SoftMMU.of(hart.vcpu.state)?.flush() }
+            hart.senvcfg = value & EnvironmentConfiguration.cacheBits | masking
+        }),
         ControlRegister(0x140, "sscratch", read: { $0.sscratch }, write: { $0.sscratch = $1 }),
         ControlRegister(0x141, "sepc", read: { $0.sepc & $0.pcMask }, write: { $0.sepc = $1 & $0.pcMask }),
         ControlRegister(0x142, "scause", read: { $0.scause }, write: { $0.scause = $1 }),
@@ -234,9 +238,9 @@ extension Hart {
         if configuration.hasSvpbmt { mask |= EnvironmentConfiguration.pageTypes }
         if configuration.hasSstc { mask |= EnvironmentConfiguration.supervisorTimer }
         let old = menvcfg
-        menvcfg = value & mask
+        menvcfg = value & mask | pointerMasking(old, value, isThere: configuration.hasSmnpm)
         hypervisor.henvcfg &= menvcfg | ~(EnvironmentConfiguration.updates | EnvironmentConfiguration.pageTypes | EnvironmentConfiguration.supervisorTimer)
-        if (old ^ menvcfg) & (EnvironmentConfiguration.updates | EnvironmentConfiguration.pageTypes) != 0 { SoftMMU.of(vcpu.state)?.flush() }
+        if (old ^ menvcfg) & (EnvironmentConfiguration.updates | EnvironmentConfiguration.pageTypes | PointerMasking.field) != 0 { SoftMMU.of(vcpu.state)?.flush() }
         if (old ^ menvcfg) & EnvironmentConfiguration.supervisorTimer != 0 {
             updateTimers()
         }

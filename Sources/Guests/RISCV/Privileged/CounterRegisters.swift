@@ -6,11 +6,10 @@ extension ControlRegister {
     private static let word: UInt64 = 0xffff_ffff
 
     static let protection: [ControlRegister] = (0 ..< 16).map(protectionConfiguration) + (0 ..< 64).map(protectionAddress) + [
-        ControlRegister(0x747, "mseccfg", exists: { $0.extensions.contains(.zkr) || $0.configuration.hasSmepmp }, read: { $0.mseccfg | $0.pmp.securityBits }, write: { hart, value in
-            if hart.extensions.contains(.zkr) { hart.mseccfg = value & 0x300 }
-            guard hart.configuration.hasSmepmp else { return }
-            hart.pmp.setSecurityBits(value)
-            SoftMMU.of(hart.vcpu.state)?.flush()
+        ControlRegister(0x747, "mseccfg", exists: { $0.extensions.contains(.zkr) || $0.configuration.hasSmepmp || $0.configuration.hasSmmpm }, read: { $0.mseccfg | $0.pmp.securityBits }, write: { hart, value in
+            hart.mseccfg = (hart.extensions.contains(.zkr) ? value & 0x300 : 0) | hart.pointerMasking(hart.mseccfg, value, isThere: hart.configuration.hasSmmpm)
+            if hart.configuration.hasSmepmp { hart.pmp.setSecurityBits(value) }
+            if hart.configuration.hasSmepmp || hart.configuration.hasSmmpm { SoftMMU.of(hart.vcpu.state)?.flush() }
         }),
         ControlRegister(0x757, "mseccfgh", exists: { $0.xlen == .rv32 && ($0.extensions.contains(.zkr) || $0.configuration.hasSmepmp) }, read: { _ in 0 }, write: { _, _ in }),
     ]

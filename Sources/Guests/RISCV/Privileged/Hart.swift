@@ -45,6 +45,11 @@ public struct PrivilegedConfiguration: Sendable {
     public var hasSvnapot = false
     public var hasSvpbmt = false
     public var hasSvinval = false
+    /// Pointer masking for machine mode, for the next mode below it, and for those below supervisor mode.
+    public var hasSmmpm = false
+    public var hasSmnpm = false
+    public var hasSsnpm = false
+    var masksPointers: Bool { hasSmmpm || hasSmnpm || hasSsnpm }
     public var hasHypervisor = true
     /// GEILEN: guest external interrupts of a hart.
     public var guestExternalInterrupts = 0

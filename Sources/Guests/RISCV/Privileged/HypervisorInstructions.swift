@@ -11,6 +11,8 @@ enum HypervisorAccess {
     static let load = HelperTable.register { state, address, descriptor, _ in
         guard let hart = Hart.of(state), let mmu = SoftMMU.of(state) else { return UInt64(ExitReason.illegalInstruction.rawValue) + 1 }
         if let denial = hart.hypervisorAccessDenial { return hart.deny(denial) }
+        hart.forgetOtherMasking(mmu)
+        defer { hart.forgetOtherMasking(mmu) }
         let bytes = Int(descriptor & 15)
         let value = descriptor & HypervisorAccess.executable == 0
             ? mmu.load(address, bytes: bytes, mmuIndex: hart.hypervisorAccessIndex) : hart.loadExecutable(address, bytes: bytes, mmu)
@@ -23,6 +25,8 @@ enum HypervisorAccess {
     static let store = HelperTable.register { state, address, value, bytes in
         guard let hart = Hart.of(state), let mmu = SoftMMU.of(state) else { return UInt64(ExitReason.illegalInstruction.rawValue) + 1 }
         if let denial = hart.hypervisorAccessDenial { return hart.deny(denial) }
+        hart.forgetOtherMasking(mmu)
+        defer { hart.forgetOtherMasking(mmu) }
         guard mmu.store(address, value, bytes: Int(bytes & 15), mmuIndex: hart.hypervisorAccessIndex) else { return UInt64(ExitReason.memoryFault.rawValue) + 1 }
         return 0
     }
@@ -32,6 +36,13 @@ extension Hart {
     fileprivate var hypervisorAccessDenial: AccessDenial? {
         if hypervisor.isVirtual { return .virtual }
         return privilege == .user && hypervisor.hstatus & HStatus.hu == 0 ? .illegal : nil
+    }
+
+    /// User mode's accesses for a virtual machine go by `hstatus.HUPMM`, the virtual machine's own by `senvcfg.PMM`; both by the same
+    /// translations.
+    fileprivate func forgetOtherMasking(_ mmu: SoftMMU) {
+        guard configuration.hasSsnpm, privilege == .user, hypervisor.hstatus >> PointerMasking.guestShift & 3 != senvcfg >> PointerMasking.shift & 3 else { return }
+        mmu.flush(indices: MMUIndex.virtualTranslated)
     }
 
     /// HLVX: from what may be executed, readable or not. Its translations are not remembered.

@@ -20,7 +20,9 @@ extension ControlRegister {
 
     static let hypervisor: [ControlRegister] = [
         with(0x600, "hstatus", read: { $0.hypervisor.hstatus & $0.xlen.mask | ($0.xlen == .rv64 ? 2 << 32 : 0) }, write: { hart, value in
-            hart.hypervisor.hstatus = value & HStatus.writable | hart.guestNumber(value)
+            let masking = hart.pointerMasking(hart.hypervisor.hstatus, value, shift: PointerMasking.guestShift, isThere: hart.configuration.hasSsnpm)
+            if masking != hart.hypervisor.hstatus & PointerMasking.guestField { SoftMMU.of(hart.vcpu.state)?.flush(indices: MMUIndex.virtualTranslated) }
+            hart.hypervisor.hstatus = value & HStatus.writable | hart.guestNumber(value) | masking
             hart.updateContext()
             hart.noteInterrupts()
         }),
@@ -98,12 +100,13 @@ extension Hart {
 
     /// What of `henvcfg` `menvcfg` lets be anything but 0.
     fileprivate var delegatedEnvironment: UInt64 {
-        EnvironmentConfiguration.cacheBits
+        EnvironmentConfiguration.cacheBits | PointerMasking.field
             | menvcfg & (EnvironmentConfiguration.updates | EnvironmentConfiguration.pageTypes | EnvironmentConfiguration.supervisorTimer)
     }
 
     fileprivate func writeHypervisorEnvironment(_ value: UInt64) {
-        hypervisor.henvcfg = value & delegatedEnvironment
+        let masking = pointerMasking(hypervisor.henvcfg, value, isThere: configuration.hasSsnpm)
+        hypervisor.henvcfg = value & delegatedEnvironment & ~PointerMasking.field | masking
         SoftMMU.of(vcpu.state)?.flush(indices: MMUIndex.virtualTranslated)
         updateTimers()
     }

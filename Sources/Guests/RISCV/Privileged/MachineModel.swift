@@ -45,10 +45,12 @@ extension PrivilegedConfiguration {
             (hasSvadu, hasSstc, hasSvpbmt, hasSvinval, hasSvnapot, pmpEntries) = (false, name == "rva23s64", true, true, name == "rva23s64", 0)
             (hasHypervisor, hasSmstateen, hasSscofpmf) = (name == "rva23s64", name == "rva23s64", name == "rva23s64")
             hartCounters = name == "rva23s64" ? 16 : 0
+            hasSsnpm = name == "rva23s64"
         case "rva22u64", "rva23u64", "rva20u64", "rv64i", "rv32i":
             (hasSupervisor, hasUser, hasHypervisor, addressBits, pmpEntries) = (false, false, false, 0, 0)
             (hasSvadu, hasSstc, hartCounters) = (false, false, 0)
-        case "max", "max32": (hasSvinval, hasSvnapot, hasSvpbmt, hasSmepmp, hasSscofpmf) = (true, true, true, true, true)
+        case "max": (hasSvinval, hasSvnapot, hasSvpbmt, hasSmepmp, hasSscofpmf, hasSmmpm, hasSmnpm, hasSsnpm) = (true, true, true, true, true, true, true, true)
+        case "max32": (hasSvinval, hasSvnapot, hasSvpbmt, hasSmepmp, hasSscofpmf) = (true, true, true, true, true)
         default: break
         }
     }
@@ -92,6 +94,9 @@ extension PrivilegedConfiguration {
         case "svnapot": hasSvnapot = isOn
         case "svpbmt": hasSvpbmt = isOn
         case "svinval": hasSvinval = isOn
+        case "smmpm", "smnpm", "ssnpm":
+            if isOn, xlen == .rv32 { throw .unsupportedFeature(name) }
+            if name == "smmpm" { hasSmmpm = isOn } else if name == "smnpm" { hasSmnpm = isOn } else { hasSsnpm = isOn }
         case "sv32": if xlen == .rv32 { addressBits = isOn ? 32 : 0 } else if isOn { throw .unsupportedFeature(name) }
         case "sv39": try widen(39, isOn, xlen)
         case "sv48": try widen(48, isOn, xlen)
@@ -102,7 +107,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "smmpm", "smnpm", "ssnpm", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.

@@ -107,7 +107,7 @@ public final class RISCVMachineGuest: MappedGuest {
         case .illegalInstruction: hart.trap(RecordedException(cause: .illegalInstruction, value: encoding(at: vcpu.pc, hart)))
         case .misaligned:
             let isStore = vcpu[UInt32.self, StateHeader.faultCode] == UInt32(AccessKind.store.rawValue)
-            hart.trap(RecordedException(cause: isStore ? .misalignedStore : .misalignedLoad, value: vcpu[UInt64.self, StateHeader.faultAddress],
+            hart.trap(RecordedException(cause: isStore ? .misalignedStore : .misalignedLoad, value: hart.transformed(vcpu[UInt64.self, StateHeader.faultAddress], index: hart.dataIndex),
                                         isGuest: MMUIndex.isVirtual(hart.dataIndex)))
         case .memoryFault: hart.trap(named(hart.recorded, hart))
         case .fetchFault: hart.trap(hart.recorded)

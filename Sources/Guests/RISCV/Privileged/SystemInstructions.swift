@@ -12,7 +12,7 @@ enum SystemInstructions {
         if let denial = hart.denial(of: kind) { return hart.deny(denial) }
         func flush(_ indices: UInt16, _ hasAddress: Bool) {
             guard let mmu = SoftMMU.of(state) else { return }
-            if hasAddress, !hart.splitsPages { mmu.flush(page: address, indices: indices) } else { mmu.flush(indices: indices) }
+            if hasAddress, !hart.splitsPages, !hart.hasPointerAliases { mmu.flush(page: address, indices: indices) } else { mmu.flush(indices: indices) }
         }
         switch kind {
         case .machineReturn: hart.action = .machineReturn
