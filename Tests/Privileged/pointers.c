@@ -60,15 +60,16 @@ static void others(const char *name, int mode, word base) {
         EXECUTE(&f, mode, LD(a1, a0, 0)); ended(&f, mode);
         f = (struct frame){ .a = { (base ^ tags[i]) + 2, 0, 1 } };
         EXECUTE(&f, mode, AMOADD_W(a1, a2, a0)); ended(&f, mode);
-        f = (struct frame){ .a = { base ^ tags[i] } };
+        f = (struct frame){ .a = { (base ^ tags[i]) + 64 } };
         EXECUTE(&f, mode, JALR(ra, a0)); ended(&f, mode);
         put('\n');
     }
 }
 
+/* Without the reserved value, on which QEMU 10 ends (riscv_pm_get_pmlen: code should not be reached). */
 #define FIELD(name, number, shift) do { \
     say(name); \
-    for (word v = 0; v < 4; v++) { clear_csr(number, 3ul << (shift)); set_csr(number, v << (shift)); say(" %x", read_csr(number) >> (shift) & 3); } \
+    for (word v = 0; v < 4; v += v ? 1 : 2) { clear_csr(number, 3ul << (shift)); set_csr(number, v << (shift)); say(" %x", read_csr(number) >> (shift) & 3); } \
     clear_csr(number, 3ul << (shift)); put('\n'); } while (0)
 static void set_field(int number, word value) {
     word bits = value << 32;
@@ -91,7 +92,7 @@ static void borrowed(word base, word mode) {
 
 int main(void) {
     for (int i = 0; i < 1024; i++) data[i] = i * 0x10001ul;
-    data[0] = (word)JALR(zero, ra) << 32 | ADDI(a1, zero, 42);
+    data[8] = (word)JALR(zero, ra) << 32 | ADDI(a1, zero, 42);
     for (int i = 0; i < 512; i++) other[i] = 0x5555;
     asm volatile("fence.i");
     open_memory();
