@@ -39,7 +39,15 @@ extension MachineMonitor {
                 guard let bytes = virtual(address, count, hart: Int(number)) else { throw MonitorError("Invalid addr 0x\(String(address, radix: 16))/size \(count) specified") }
                 return bytes
             },
-            CommandDeclaration("inject-nmi") { _ throws(MonitorError) in throw MonitorError("machine does not provide NMIs") },
+            CommandDeclaration("inject-nmi") { [machine] _ throws(MonitorError) in
+                let taken = Locked(false), guest = machine.guest
+                guard machine.control.hasBegun else { throw MonitorError("the machine has not been started") }
+                for number in 0 ..< machine.processors.count {
+                    machine.processors[number].performAndWait { vcpu in if guest.injectNMI(vcpu) { taken.withLock { $0 = true } } }
+                }
+                guard taken.withLock({ $0 }) else { throw MonitorError("machine does not provide NMIs") }
+                return .nothing
+            },
         ]
     }
 

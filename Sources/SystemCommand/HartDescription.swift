@@ -10,7 +10,7 @@ extension RISCVMachineGuest {
         var base = parts.removeFirst()
         if configuration.hasHypervisor { base += "h" }
         let privileged: [(String, Bool)] = [
-            ("smaia", configuration.hasSmaia), ("smepmp", configuration.hasSmepmp), ("smmpm", configuration.hasSmmpm), ("smnpm", configuration.hasSmnpm), ("smstateen", configuration.hasSmstateen), ("ssaia", configuration.hasSsaia),
+            ("smaia", configuration.hasSmaia), ("smepmp", configuration.hasSmepmp), ("smmpm", configuration.hasSmmpm), ("smnpm", configuration.hasSmnpm), ("smrnmi", configuration.hasSmrnmi), ("smstateen", configuration.hasSmstateen), ("ssaia", configuration.hasSsaia),
             ("sscofpmf", configuration.hasSscofpmf), ("ssnpm", configuration.hasSsnpm), ("ssstateen", configuration.hasSmstateen), ("sstc", configuration.hasSstc), ("svadu", configuration.hasSvadu), ("svinval", configuration.hasSvinval),
             ("svnapot", configuration.hasSvnapot), ("svpbmt", configuration.hasSvpbmt),
         ]

@@ -40,4 +40,5 @@ public final class InstrumentedSystemGuest: SystemGuest {
     public func takeInterrupt(_ vcpu: VCPU) -> Bool { guest.takeInterrupt(vcpu) }
     public func hasWakeUp(_ vcpu: VCPU) -> Bool { guest.hasWakeUp(vcpu) }
     public func reset(_ vcpu: VCPU) { guest.reset(vcpu) }
+    public func injectNMI(_ vcpu: VCPU) -> Bool { guest.injectNMI(vcpu) }
 }

@@ -77,10 +77,14 @@ public protocol SystemGuest: Guest {
 
     /// Puts `vcpu` into its state after a reset.
     func reset(_ vcpu: VCPU)
+
+    /// Gives the vCPU an interrupt that nothing masks. - Returns: false: the architecture, or this CPU, has none.
+    func injectNMI(_ vcpu: VCPU) -> Bool
 }
 
 extension SystemGuest {
     public func deliversInside(_ reason: ExitReason) -> Bool { false }
+    public func injectNMI(_ vcpu: VCPU) -> Bool { false }
 
     /// For guests whose code and data have one index.
     public func dataIndex(context: UInt64) -> Int { fetchIndex(context: context) }

@@ -179,6 +179,6 @@ extension Hart {
 
     /// Whether something is pending for any level: WFI ends.
     var hasPendingInterrupt: Bool {
-        hasAdvancedInterrupts ? machineTop != nil || supervisorTop != nil || virtualTop != nil : mip & mie != 0
+        lines.hasNMI || (hasAdvancedInterrupts ? machineTop != nil || supervisorTop != nil || virtualTop != nil : mip & mie != 0)
     }
 }

@@ -49,6 +49,9 @@ public struct PrivilegedConfiguration: Sendable {
     public var hasSmmpm = false
     public var hasSmnpm = false
     public var hasSsnpm = false
+    public var hasSmrnmi = false
+    /// Where resumable non-maskable interrupts go, and exceptions of machine mode while one of them is handled.
+    public var nmiVector: UInt64 = 0, nmiExceptionVector: UInt64 = 0
     var masksPointers: Bool { hasSmmpm || hasSmnpm || hasSsnpm }
     public var hasHypervisor = true
     /// GEILEN: guest external interrupts of a hart.
@@ -89,6 +92,7 @@ public final class Hart: @unchecked Sendable {
     var hypervisor = HypervisorState()
     var stateEnable = StateEnable()
     var advanced = AdvancedInterrupts()
+    var nmi = ResumableNMI()
     /// The hart's IMSIC, where the machine has one; set before it runs.
     public var interruptFiles: HartInterruptFiles?
 
@@ -97,13 +101,13 @@ public final class Hart: @unchecked Sendable {
     /// Pieces of large pages are remembered by themselves, as PMP differs inside them: a fence of one address is one of all.
     var splitsPages = false
     /// What `ExitReason.guestException` stands for.
-    enum Action { case exception, machineReturn, supervisorReturn }
+    enum Action { case exception, machineReturn, supervisorReturn, nmiReturn }
     var action = Action.exception
 
     /// Where page tables mostly are.
     lazy var nearMemory: UnsafeMutablePointer<NearMemory>? = SoftMMU.of(state)?.nearMemory
 
-    private let lines: InterruptLines
+    let lines: InterruptLines
     /// `mip`'s bits that wires and timers drive, and those that software does; both atomic.
     private var wires: UnsafeMutablePointer<UInt32> { lines.cells }
     private let software: UnsafeMutablePointer<UInt32>
@@ -167,6 +171,8 @@ public final class Hart: @unchecked Sendable {
         pmp.reset()
         stateEnable = StateEnable()
         advanced = AdvancedInterrupts()
+        nmi = ResumableNMI()
+        _ = lines.takeNMI()
         counters = PerformanceCounters()
         overflowTimer?.cancel()
         _ = apus_atomic_and_u32(software, 0)
@@ -244,14 +250,14 @@ public final class Hart: @unchecked Sendable {
 
 /// The cells of a hart's interrupts: what timers hold, so that nobody holds the hart weakly. References to what is held so are
 /// slow to count.
-private final class InterruptLines: @unchecked Sendable {
+final class InterruptLines: @unchecked Sendable {
     let cells: UnsafeMutablePointer<UInt32>
     private let wake: @Sendable () -> Void
 
     init(_ wake: @escaping @Sendable () -> Void) {
         self.wake = wake
-        cells = .allocate(capacity: 5)
-        cells.initialize(repeating: 0, count: 5)
+        cells = .allocate(capacity: 6)
+        cells.initialize(repeating: 0, count: 6)
     }
 
     deinit { cells.deallocate() }
@@ -261,6 +267,14 @@ private final class InterruptLines: @unchecked Sendable {
         _ = apus_atomic_or_u32(cells + 4, 1)
         wake()
     }
+
+    /// A non-maskable interrupt waits until it is taken.
+    func raiseNMI() {
+        _ = apus_atomic_or_u32(cells + 5, 1)
+        wake()
+    }
+    func takeNMI() -> Bool { apus_atomic_and_u32(cells + 5, 0) != 0 }
+    var hasNMI: Bool { apus_atomic_or_u32(cells + 5, 0) != 0 }
 
     func set(_ interrupt: HartInterrupt, _ isHigh: Bool) {
         let bit = UInt32(1) << interrupt.rawValue

@@ -65,6 +65,11 @@ extension PrivilegedConfiguration {
             case "on", "true", "yes", "y": isOn = true
             case "off", "false", "no", "n": isOn = false
             default:
+                if name == "rnmi-interrupt-vector" || name == "rnmi-exception-vector" {
+                    guard let address = value.hasPrefix("0x") ? UInt64(value.dropFirst(2), radix: 16) : UInt64(value), address & 3 == 0, address & ~xlen.mask == 0 else { throw .badNumber(feature: name, value: value, expects: "an address, a multiple of 4") }
+                    if name == "rnmi-interrupt-vector" { nmiVector = address } else { nmiExceptionVector = address }
+                    return true
+                }
                 guard name == "pmu-num" else {
                     if Self.switches.contains(name) { throw .badValue(feature: name, value: value) }
                     return false
@@ -94,6 +99,7 @@ extension PrivilegedConfiguration {
         case "svnapot": hasSvnapot = isOn
         case "svpbmt": hasSvpbmt = isOn
         case "svinval": hasSvinval = isOn
+        case "smrnmi": hasSmrnmi = isOn
         case "smmpm", "smnpm", "ssnpm":
             if isOn, xlen == .rv32 { throw .unsupportedFeature(name) }
             if name == "smmpm" { hasSmmpm = isOn } else if name == "smnpm" { hasSmnpm = isOn } else { hasSsnpm = isOn }
@@ -107,7 +113,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "smmpm", "smnpm", "ssnpm", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "smmpm", "smnpm", "ssnpm", "smrnmi", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.

@@ -118,6 +118,7 @@ public final class RISCVMachineGuest: MappedGuest {
                 if exception.cause == .virtualInstruction { exception.value = encoding(at: vcpu.pc, hart) }
                 hart.trap(exception)
             case .machineReturn: hart.returnFromMachine()
+            case .nmiReturn: hart.returnFromNMI()
             case .supervisorReturn: hart.returnFromSupervisor()
             }
         case .interrupted, .instructionFence, .idle, .waitForInterrupt: break
@@ -143,6 +144,8 @@ public final class RISCVMachineGuest: MappedGuest {
         guard let high = mmu.load(pc &+ 2, bytes: 2, mmuIndex: index, kind: .fetch) else { return low }
         return low | high << 16
     }
+
+    public func injectNMI(_ vcpu: VCPU) -> Bool { Hart.of(vcpu.state)?.injectNMI() ?? false }
 
     public func takeInterrupt(_ vcpu: VCPU) -> Bool {
         Hart.of(vcpu.state)?.takeInterrupt() ?? false

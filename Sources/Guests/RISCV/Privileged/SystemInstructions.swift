@@ -4,7 +4,7 @@ import IR
 import Translation
 
 enum SystemInstructions {
-    enum Kind: UInt64 { case machineReturn, supervisorReturn, wait, fence, partialFence, virtualFence, guestFence }
+    enum Kind: UInt64 { case machineReturn, supervisorReturn, wait, fence, partialFence, virtualFence, guestFence, nmiReturn }
 
     /// Arguments: kind, and for fences the address and a word of bits: 1 has an address, 2 has an address space.
     static let perform = HelperTable.register { state, kind, address, bits in
@@ -16,6 +16,7 @@ enum SystemInstructions {
         }
         switch kind {
         case .machineReturn: hart.action = .machineReturn
+        case .nmiReturn: hart.action = .nmiReturn
         case .supervisorReturn: hart.action = .supervisorReturn
         case .wait: break
         // The fence of one address space leaves global mappings alone.
@@ -45,9 +46,10 @@ extension Hart {
     /// Why the current mode may not execute such an instruction.
     fileprivate func denial(of kind: SystemInstructions.Kind) -> AccessDenial? {
         let isVirtual = hypervisor.isVirtual
+        if kind == .nmiReturn { return privilege == .machine && configuration.hasSmrnmi ? nil : .illegal }
         if privilege == .machine { return kind != .machineReturn && kind != .wait && !configuration.hasSupervisor ? .illegal : nil }
         switch kind {
-        case .machineReturn: return .illegal
+        case .machineReturn, .nmiReturn: return .illegal
         case .supervisorReturn:
             if isVirtual { return privilege == .user || hypervisor.hstatus & HStatus.vtsr != 0 ? .virtual : nil }
             return privilege == .user || mstatus & MStatus.tsr != 0 ? .illegal : nil
@@ -92,6 +94,7 @@ extension Emit {
 extension Pattern {
     static let privileged: [Pattern] = [
         Pattern("mret", "001100000010 00000 000 00000 1110011", .privileged) { x, _ in x.trapReturn(.machineReturn) },
+        Pattern("mnret", "011100000010 00000 000 00000 1110011", .privileged) { x, _ in x.trapReturn(.nmiReturn) },
         Pattern("sret", "000100000010 00000 000 00000 1110011", .privileged) { x, _ in x.trapReturn(.supervisorReturn) },
         Pattern("wfi", "000100000101 00000 000 00000 1110011", .privileged) { x, _ in x.waitForInterrupt() },
         Pattern("sfence.vma rs1, rs2", "0001001 ..... ..... 000 00000 1110011", .privileged) { x, i in x.fenceTranslations(i) },

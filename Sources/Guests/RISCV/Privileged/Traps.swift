@@ -10,6 +10,7 @@ extension Hart {
 
     /// The interrupt that would be taken now, and by which mode.
     func pendingInterrupt() -> (number: UInt64, target: TrapTarget)? {
+        guard !masksAllInterrupts else { return nil }
         if hasAdvancedInterrupts { return advancedPendingInterrupt() }
         let pending = mip & mie
         guard pending != 0 else { return nil }
@@ -33,10 +34,11 @@ extension Hart {
     }
 
     /// Something of what decides on interrupts has changed on this thread.
-    func noteInterrupts() { if pendingInterrupt() != nil { wakeUp() } }
+    func noteInterrupts() { if lines.hasNMI || pendingInterrupt() != nil { wakeUp() } }
 
     func takeInterrupt() -> Bool {
         takeOverflows()
+        if takeNMI() { return true }
         guard let (number, target) = pendingInterrupt() else { return false }
         enter(target, cause: number, isInterrupt: true, RecordedException())
         return true
@@ -59,6 +61,7 @@ extension Hart {
         let pc = self.pc & xlen.mask, value = exception.value & xlen.mask
         let isVirtual = hypervisor.isVirtual
         if let log, log.items.contains(.interrupts) { log.write(describeTrap(number, isInterrupt: isInterrupt, pc: pc, value: value)) }
+        let isUnderNMI = privilege == .machine && masksAllInterrupts
         let vector: UInt64
         switch target {
         case .machine:
@@ -73,7 +76,7 @@ extension Hart {
             hypervisor.mtinst = exception.instruction ?? 0
             privilege = .machine
             hypervisor.isVirtual = false
-            vector = mtvec
+            vector = isUnderNMI ? configuration.nmiExceptionVector : mtvec
         case .supervisor:
             (sepc, scause, stval) = (pc, number | top, value)
             mstatus = Self.entered(mstatus, from: privilege)
@@ -135,7 +138,7 @@ extension Hart {
         returned()
     }
 
-    private func returned() {
+    func returned() {
         if privilege != .machine { mstatus &= ~MStatus.mprv }
         updateContext()
         noteInterrupts()
@@ -166,7 +169,7 @@ extension Hart {
     /// The MMU index of loads and stores.
     var dataIndex: Int {
         var mode = privilege, isVirtual = hypervisor.isVirtual
-        if mode == .machine, mstatus & MStatus.mprv != 0 {
+        if mode == .machine, mstatus & MStatus.mprv != 0, !masksAllInterrupts {
             mode = PrivilegeMode(rawValue: mstatus >> MStatus.mppShift & 3) ?? .user
             isVirtual = mode != .machine && configuration.hasHypervisor && mstatus & MStatus.mpv != 0
         }
