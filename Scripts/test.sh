@@ -59,11 +59,11 @@ passed=$((passed + ${total:-0} - broken)) failed=$((failed + broken))
 part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "USB of machines with a real kernel" Tests/USB/run.sh
-part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 50)"
+part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 25)"
 part "what boots a machine: U-Boot, EDK2, GRUB, Debian's installer" Tests/Boot/run.sh ${APUS_FULL:+--full}
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
-part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 100)"
+part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 60)"
 part "disks of machines with a real kernel" Tests/Disks/run.sh
 part "networks of machines" Tests/Network/run.sh
 part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh

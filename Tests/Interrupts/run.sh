@@ -37,7 +37,7 @@ refuse() {  # refuse TEXT MACHINE
     if [ $status = ${wanted:-1} ] && grep -q -- "$1" out && [ "$(wc -l < out)" = 1 ]; then ok; else bad "$2: status $status: $(head -2 out)"; fi
 }
 
-for harts in 1 4; do
+for harts in ${APUS_FULL:+1} 4; do
     say "PLIC, $harts harts"
     boot virt $harts
     found "SiFive PLIC .*ttyS0" "SiFive PLIC .*virtio"; absent APLIC IMSIC "PCI-MSI"

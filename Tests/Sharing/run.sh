@@ -67,6 +67,7 @@ for model in mapped-xattr mapped-file; do
     has "$model: what is kept is hidden" three '^0$'
     [ "$(stat -c %u:%a "$model/owned")" = "$(id -u):600" ] && ok || bad "$model: owned is $(stat -c %u:%a "$model/owned")"
     # QEMU sees the same owners in it.
+    [ "$model" = mapped-file ] || [ -n "${APUS_FULL:-}" ] || continue
     boot four qemu 'share tag; stat -c "SEEN %u:%g %a" /mnt/owned; stat -c "SEEN %F %t:%T" /mnt/null; cat /mnt/a/link' -virtfs "local,path=$model,mount_tag=tag,security_model=$model"
     has "$model: QEMU's view" four '^SEEN 1234:567 751'
     has "$model: QEMU's view of a device" four '^SEEN character special file 1:3'

@@ -40,5 +40,5 @@ cat > thrower.cpp <<'EOF'
 #include <stdexcept>
 void thrower(int k) { if (k == 1) throw 42; if (k == 2) throw std::out_of_range("out of range"); }
 EOF
-g++ -O2 -shared -fPIC thrower.cpp -o libthrower.so; g++ -std=c++20 -O2 main.cpp -L. -lthrower -o dynamic -Wl,-rpath,.; ./dynamic
+g++ -O2 -shared -fPIC thrower.cpp -o libthrower.so; g++ -std=c++20 -O1 main.cpp -L. -lthrower -o dynamic -Wl,-rpath,.; ./dynamic
 g++ -std=c++20 -O0 -static main.cpp thrower.cpp -o static; ./static | md5sum; ./dynamic | md5sum
