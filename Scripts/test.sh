@@ -30,6 +30,18 @@ part() {    # part NAME COMMAND…: runs it beside others, as many as there are 
     } &
 }
 
+unit_tests() {  # all of Swift's, with the sum as the last line
+    local log=$logs/swift status total broken
+    swift test -c release --skip-build > "$log" 2>&1
+    status=$?
+    grep -E '^(✘|error:)|recorded an issue|Fatal|crashed' "$log" | head -40
+    tail -2 "$log"
+    total=$(sed -nE 's/.*Test run with ([0-9]+) tests?.*/\1/p' "$log" | tail -1)
+    broken=$(grep -E '^✘ Test .* failed after' "$log" | grep -cv '^✘ Test run with')
+    [ $status = 0 ] || [ "$broken" -gt 0 ] || broken=1
+    echo "$((${total:-0} - broken)) passed, $broken failed"
+}
+
 # What the parts need is fetched and made while the build runs.
 fetch() {
     "$SCRIPTS/fetch-qemu.sh" && "$SCRIPTS/fetch-qemu-utils.sh" && "$SCRIPTS/fetch-qemu-system.sh" && "$SCRIPTS/fetch-root.sh" riscv64 full \
@@ -45,17 +57,9 @@ say "built in $((SECONDS - began)) s"
 
 wait $fetching || die "what the tests need could not be fetched"
 export APUS_QEMU; APUS_QEMU=$("$SCRIPTS/fetch-qemu.sh") || exit 1
-swift test -c release --skip-build > "$log" 2>&1
-status=$?
-grep -E '^(✘|error:)|recorded an issue|Fatal|crashed' "$log" | head -40
-tail -2 "$log"
-total=$(sed -nE 's/.*Test run with ([0-9]+) tests?.*/\1/p' "$log" | tail -1)
-broken=$(grep -E '^✘ Test .* failed after' "$log" | grep -cv '^✘ Test run with')
-[ $status = 0 ] || [ "$broken" -gt 0 ] || broken=1
-passed=$((passed + ${total:-0} - broken)) failed=$((failed + broken))
-
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
 # The longest first: none is left over at the end.
+part "unit tests" unit_tests
 part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "USB of machines with a real kernel" Tests/USB/run.sh

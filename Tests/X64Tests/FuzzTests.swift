@@ -1,4 +1,5 @@
 // Random traces on translated host code, against the interpreter running the same trace as built.
+import Glibc
 import Host
 import IR
 import Interpreter
@@ -67,23 +68,26 @@ private final class Comparison {
 }
 
 @Suite(.serialized) struct TranslatedTraces {
+    /// Seeds of the long form of the tests; the short one runs a third of them.
+    private func traces(_ count: UInt64) -> Range<UInt64> { 0 ..< (getenv("APUS_FULL") == nil ? count / 3 : count) }
+
     @Test func integers() throws {
         let comparison = try #require(Comparison { _ in })
         var options = RandomTrace.Options()
         options.floats = false
-        let (failures, report) = comparison.run(0 ..< 20_000, options)
+        let (failures, report) = comparison.run(traces(20_000), options)
         #expect(failures == 0, "\(report)")
     }
 
     @Test func everything() throws {
         let comparison = try #require(Comparison { _ in })
-        let (failures, report) = comparison.run(0 ..< 40_000, RandomTrace.Options())
+        let (failures, report) = comparison.run(traces(40_000), RandomTrace.Options())
         #expect(failures == 0, "\(report)")
     }
 
     @Test func unoptimized() throws {
         let comparison = try #require(Comparison { $0.optimize = false })
-        let (failures, report) = comparison.run(0 ..< 20_000, RandomTrace.Options())
+        let (failures, report) = comparison.run(traces(20_000), RandomTrace.Options())
         #expect(failures == 0, "\(report)")
     }
 
@@ -91,7 +95,7 @@ private final class Comparison {
         let comparison = try #require(Comparison { $0.maximumBlockInstructions = 1 })
         var options = RandomTrace.Options()
         options.crossing = false
-        let (failures, report) = comparison.run(0 ..< 10_000, options)
+        let (failures, report) = comparison.run(traces(10_000), options)
         #expect(failures == 0, "\(report)")
     }
 }
