@@ -127,7 +127,24 @@ pair "socket listen and connect" apus "socket,listen=127.0.0.1:$one" apus "socke
 pair "dgram with QEMU" qemu "dgram,local.type=inet,local.host=127.0.0.1,local.port=$one,remote.type=inet,remote.host=127.0.0.1,remote.port=$two" \
     apus "dgram,local.type=inet,local.host=127.0.0.1,local.port=$two,remote.type=inet,remote.host=127.0.0.1,remote.port=$one"
 
-# 6. What is refused, by name.
+# 6. A device of the host, in a network of its own.
+if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && command -v ip > /dev/null && unshare -n true 2> /dev/null; then
+    printf '#!/bin/sh\nip addr add 10.0.2.2/24 dev $1 && ip link set $1 up\n' > up; printf '#!/bin/sh\necho "$1" > %s/down\n' "$work" > downscript; chmod +x up downscript
+    export -f guest; export executable ten firmware kernel work here
+    unshare -n bash -c 'ip link set lo up; rm -f ports
+        python3 "$here/serve.py" data ports 0.0.0.0 & server=$!
+        for _ in $(seq 50); do [ -e ports ] && break; sleep 0.1; done
+        read -r port sink < ports || read -r port sink <<< "$(cat ports)"
+        guest tap apus static,mac,down,down,up -netdev "tap,id=n,ifname=apus0,script=$work/up,downscript=$work/downscript" -device virtio-net-pci,netdev=n,mac=52:54:00:77:00:01
+        kill $server'
+    has "tap: address" tap '^MAC 52:54:00:77:00:01'
+    if [ "$(grep -ca "^DOWN $sum" tap)" = 2 ]; then ok; else bad "tap: to the guest: $(grep -aE '^DOWN|apus' tap | head -3)"; fi
+    has "tap: from the guest" tap "^UP $sum"
+    [ "$(cat down 2> /dev/null)" = apus0 ] && ok || bad "tap: the downscript did not run"
+else say "no tap devices here: not tested"
+fi
+
+# 7. What is refused, by name.
 refuse "there is no network back end 'x', or it is in use" -device virtio-net-pci,netdev=x
 refuse "or it is in use" -netdev user,id=n -device virtio-net-pci,netdev=n -device virtio-net-pci,netdev=n
 refuse "'vhost' is not supported" -netdev tap,id=t,vhost=on

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""serve.py FILE PORTFILE   serves FILE as /data over HTTP; at a second port answers what is sent, once the sender is silent or
+"""serve.py FILE PORTFILE [ADDRESS]   serves FILE as /data over HTTP; at a second port answers what is sent, once the sender is silent or
 done, with its SHA-256. Both port numbers go to PORTFILE."""
 import hashlib, http.server, os, socketserver, sys, threading
 data = open(sys.argv[1], "rb").read()
@@ -13,7 +13,8 @@ class Sink(socketserver.BaseRequestHandler):
         while left > 0 and (piece := self.request.recv(1 << 16)): digest.update(piece); left -= len(piece)
         self.request.sendall(digest.hexdigest().encode() + b"\n")
 class Server(socketserver.ThreadingTCPServer): daemon_threads = True
-web, sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Sink)
+address = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
+web, sink = http.server.ThreadingHTTPServer((address, 0), Handler), Server((address, 0), Sink)
 with open(sys.argv[2] + ".new", "w") as file: file.write(f"{web.server_port} {sink.server_address[1]}")
 os.rename(sys.argv[2] + ".new", sys.argv[2])
 threading.Thread(target=sink.serve_forever, daemon=True).start()
