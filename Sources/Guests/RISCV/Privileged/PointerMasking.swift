@@ -41,7 +41,7 @@ extension Hart {
         let bits = maskedBits(index)
         guard bits > 0 else { return address }
         let register = AddressTranslationRegister(bits: MMUIndex.isVirtual(index) ? hypervisor.vsatp : satp, xlen: xlen)
-        if index == MMUIndex.machine || register.mode == 0 { return address << bits >> bits }
+        if index == MMUIndex.machine || register.mode == 0 { return (address << bits) >> bits }
         return UInt64(bitPattern: Int64(bitPattern: address << bits) >> Int64(bits))
     }
 

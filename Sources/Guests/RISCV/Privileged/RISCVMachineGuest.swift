@@ -86,7 +86,7 @@ public final class RISCVMachineGuest: MappedGuest {
     public func recordBusError(_ address: UInt64, _ kind: AccessKind, mmuIndex: Int, of vcpu: VCPU) {
         guard let hart = Hart.of(vcpu.state) else { return }
         if let log = hart.log, log.items.contains(.guestErrors) { log.write("Invalid \(kind.word) at addr 0x\(String(address, radix: 16)), hart \(hart.number), reason: rejected\n") }
-        hart.busError(address, kind, index: mmuIndex)
+        hart.busError(kind == .fetch ? address : hart.transformed(address, index: mmuIndex), kind, index: mmuIndex)
     }
 
     public func deliversInside(_ reason: ExitReason) -> Bool {
