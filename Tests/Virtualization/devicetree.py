@@ -30,7 +30,9 @@ def node(name, properties, *children):
 
 
 controller = node("interrupt-controller", {"#interrupt-cells": cells(1), "interrupt-controller": b"", "compatible": "riscv,cpu-intc", "phandle": cells(1)})
-hart = node("cpu@0", {"device_type": "cpu", "reg": cells(0), "status": "okay", "compatible": "riscv", "riscv,isa": "rv64imafdc", "mmu-type": "riscv,sv39"}, controller)
+# With Sstc the guest sets its timer by itself. Without, KVM of Linux 6.12 does it on the guest's behalf, and loses it when another
+# thread takes the hart at that moment.
+hart = node("cpu@0", {"device_type": "cpu", "reg": cells(0), "status": "okay", "compatible": "riscv", "riscv,isa": "rv64imafdc_sstc", "mmu-type": "riscv,sv39"}, controller)
 structure = node("", {"#address-cells": cells(2), "#size-cells": cells(2), "compatible": "linux,dummy-virt"},
                  node("chosen", {"bootargs": arguments, "linux,initrd-start": wide(start), "linux,initrd-end": wide(end)}),
                  node("memory@80000000", {"device_type": "memory", "reg": wide(0x80000000) + wide(mebibytes << 20)}),
