@@ -58,16 +58,7 @@ final class LoggedStorage: FilterStorage {
     func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) {
         try note(offset, UInt64(buffer.count), 0, buffer) { () throws(BlockError) in try file.write(offset, buffer) }
     }
-    func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
-        let zeros = try OwnedBuffer(Int(min(count, 1 << 20)))
-        zeros.buffer.fill()
-        var done: UInt64 = 0
-        while done < count {
-            let part = zeros.buffer.slice(0, count - done)
-            try write(offset + done, part)
-            done += UInt64(part.count)
-        }
-    }
+    func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) { try writeZeroesAsData(offset, count) }
     func discard(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
         try note(offset, count, Flag.discard, nil) { () throws(BlockError) in try file.discard(offset, count) }
     }

@@ -29,6 +29,21 @@ public protocol WritableStorage: Storage {
     func flush() throws(BlockError)
 }
 
+extension WritableStorage {
+    /// `writeZeroes` where there is no better way: zeros are written, a mebibyte at a time.
+    public func writeZeroesAsData(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
+        let zeros = try OwnedBuffer(Int(min(count, 1 << 20)))
+        defer { withExtendedLifetime(zeros) {} }
+        zeros.buffer.fill()
+        var done: UInt64 = 0
+        while done < count {
+            let part = zeros.buffer.slice(0, count - done)
+            try write(offset + done, part)
+            done += UInt64(part.count)
+        }
+    }
+}
+
 /// Storage that reads into and writes from scattered memory at once.
 public protocol VectoredStorage: WritableStorage {
     /// Fills `buffers`, one after the other, from `offset`. - Returns: false: nothing was done; it must be one buffer.

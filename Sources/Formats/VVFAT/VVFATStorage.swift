@@ -44,17 +44,7 @@ private final class WritableVVFATStorage: WritableStorage {
     func read(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) { try shared.use { (disk) throws(BlockError) in try disk.read(offset, buffer) } }
     func status(_ offset: UInt64, _ count: UInt64) throws(BlockError) -> BlockStatus { try shared.use { (disk) throws(BlockError) in disk.status(offset, count) } }
     func write(_ offset: UInt64, _ buffer: BlockBuffer) throws(BlockError) { try shared.use { (disk) throws(BlockError) in try disk.write(offset, buffer) } }
-    func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
-        let zeros = try OwnedBuffer(Int(min(count, 1 << 20)))
-        zeros.buffer.fill()
-        var done: UInt64 = 0
-        while done < count {
-            let part = zeros.buffer.slice(0, count - done)
-            try write(offset + done, part)
-            done += UInt64(part.count)
-        }
-        withExtendedLifetime(zeros) {}
-    }
+    func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) { try writeZeroesAsData(offset, count) }
     func discard(_ offset: UInt64, _ count: UInt64) {}
     func flush() throws(BlockError) { try shared.use { (disk) throws(BlockError) in try disk.update() } }
     func close() throws(BlockError) { try shared.use { (disk) throws(BlockError) in try disk.update(isLast: true) } }

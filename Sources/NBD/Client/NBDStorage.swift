@@ -229,15 +229,7 @@ package final class NBDStorage: WritableStorage {
 
     package func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
         guard information.flags.contains(.writeZeroes), isAligned(offset, count) else {
-            let piece = try OwnedBuffer(Int(min(count, 1 << 20)))
-            piece.buffer.fill()
-            var done: UInt64 = 0
-            while done < count {
-                let part = piece.buffer.slice(0, count - done)
-                try write(offset + done, part)
-                done += UInt64(part.count)
-            }
-            return withExtendedLifetime(piece) {}
+            return try writeZeroesAsData(offset, count)
         }
         try ranges(offset, count, Command.writeZeroes, unmap ? [] : .noHole, "zeroing")
     }
