@@ -20,7 +20,7 @@ let package = Package(
         .systemLibrary(name: "CExpat"),
         // Declarations only: the library is loaded when a machine has user-mode networking.
         .systemLibrary(name: "CSlirp"),
-        .target(name: "Compression", dependencies: ["CCompression"], linkerSettings: [
+        .target(name: "Compression", dependencies: ["CCompression", "Host"], linkerSettings: [
             .linkedLibrary(":libz.a"), .linkedLibrary(":libzstd.a"), .linkedLibrary(":libbz2.a"), .linkedLibrary(":liblzma.a"),
         ]),
         .target(name: "Cryptography", dependencies: ["CNettle"], linkerSettings: [.linkedLibrary(":libnettle.a")]),

@@ -45,13 +45,41 @@ public enum Deflate {
     public static func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, _ frame: Frame, level: Int32 = Z_DEFAULT_COMPRESSION) -> Int? {
         guard let source = input.baseAddress, let target = output.baseAddress,
               let available = UInt32(exactly: input.count), let room = UInt32(exactly: output.count) else { return nil }
-        var stream = z_stream()
-        guard deflateInit2_(&stream, level, Z_DEFLATED, frame.windowBits, 9, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else { return nil }
-        defer { deflateEnd(&stream) }
-        stream.next_in = UnsafeMutablePointer(mutating: source.assumingMemoryBound(to: UInt8.self))
-        stream.avail_in = available
-        stream.next_out = target.assumingMemoryBound(to: UInt8.self)
-        stream.avail_out = room
-        return deflate(&stream, Z_FINISH) == Z_STREAM_END ? Int(room - stream.avail_out) : nil
+        func run(_ stream: UnsafeMutablePointer<z_stream>) -> Int? {
+            stream.pointee.next_in = UnsafeMutablePointer(mutating: source.assumingMemoryBound(to: UInt8.self))
+            stream.pointee.avail_in = available
+            stream.pointee.next_out = target.assumingMemoryBound(to: UInt8.self)
+            stream.pointee.avail_out = room
+            let result = deflate(stream, Z_FINISH)
+            let left = stream.pointee.avail_out
+            return deflateReset(stream) == Z_OK && result == Z_STREAM_END ? Int(room - left) : nil
+        }
+        if level == Z_DEFAULT_COMPRESSION, let reserve = reserves[frame.windowBits] { return reserve.use(run) }
+        guard let stream = makeCompressor(frame.windowBits, level) else { return nil }
+        defer { free(stream) }
+        return run(stream)
+    }
+
+    /// Of the frames that images are compressed in.
+    private static let reserves: [Int32: Reserve<UnsafeMutablePointer<z_stream>>] = {
+        var reserves: [Int32: Reserve<UnsafeMutablePointer<z_stream>>] = [:]
+        for bits in [Frame.bare(bits: 12), .zlib].map(\.windowBits) {
+            reserves[bits] = Reserve(make: { makeCompressor(bits, Z_DEFAULT_COMPRESSION) }, free: { free($0) })
+        }
+        return reserves
+    }()
+
+    /// zlib's state points back to its stream, which therefore stays where it is.
+    private static func makeCompressor(_ windowBits: Int32, _ level: Int32) -> UnsafeMutablePointer<z_stream>? {
+        let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+        stream.initialize(to: z_stream())
+        if deflateInit2_(stream, level, Z_DEFLATED, windowBits, 9, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK { return stream }
+        stream.deallocate()
+        return nil
+    }
+
+    private static func free(_ stream: UnsafeMutablePointer<z_stream>) {
+        deflateEnd(stream)
+        stream.deallocate()
     }
 }

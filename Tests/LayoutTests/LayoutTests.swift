@@ -8,12 +8,12 @@ import Testing
 
 /// The floors, lowest first. Rooms on one floor do not know one another, unless `stairs` says so.
 private let floors: [[String]] = [
-    ["CHost", "CCompression", "CNettle", "CSlirp"],
-    ["Host", "Compression", "Cryptography"],
-    ["Core"],
+    ["CHost", "CCompression", "CNettle", "CExpat", "CSlirp"],
+    ["Host", "Cryptography"],
+    ["Core", "Compression"],
     ["IR", "SoftFloat", "Block", "Sockets", "Char", "Firmware"],
-    ["IRPasses", "Formats", "ImageTool", "NBD", "Monitor", "Net", "Display"],
-    ["Translation", "BlockMonitor"],
+    ["IRPasses", "Formats", "Appliance", "NBD", "Monitor", "Net", "Display"],
+    ["Translation", "BlockMonitor", "ImageTool"],
     ["Interpreter", "X64", "RISCV", "Debugger", "Devices", "Translated", "StorageTool"],
     ["Machines", "MachineDebugger"],
     ["MachineMonitor"],

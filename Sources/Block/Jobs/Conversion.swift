@@ -94,7 +94,8 @@ private final class Copying: Sendable {
     var failure: BlockError? { state.withLock { $0.failure } }
 
     func runAll() {
-        let ordered = !work.anyOrder && work.target.image != nil && work.target.driver != "raw"
+        // Files take one writer at a time anyhow, and in order they are laid out in one piece.
+        let ordered = !work.anyOrder
         Workers.run(max(1, min(work.threads, 64))) { [self] in
             do throws(BlockError) {
                 let buffer = try OwnedBuffer(Int(pieceSize))
