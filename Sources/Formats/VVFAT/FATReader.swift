@@ -43,8 +43,8 @@ struct FATReader {
         used = [Bool](repeating: false, count: Int(layout.clusterEnd))
     }
 
-    /// Whether a cluster belongs to a file, also if no directory names it.
-    func isTaken(_ cluster: UInt32) -> Bool { cluster >= 2 && cluster < layout.clusterEnd && layout.entry(cluster, in: fat) != 0 }
+    /// Whether a cluster belongs to a file that no directory names: one between two places. Asked after `tree`.
+    func isLost(_ cluster: UInt32) -> Bool { cluster >= 2 && cluster < layout.clusterEnd && !used[Int(cluster)] && layout.entry(cluster, in: fat) != 0 }
 
     /// The whole tree. - Throws: `corrupt`: something does not fit.
     mutating func tree() throws(BlockError) -> GuestItem {

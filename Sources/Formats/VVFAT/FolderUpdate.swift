@@ -12,7 +12,7 @@ extension VVFATDisk {
         let plan: Plan
         do {
             var reader = try FATReader(layout, head: image.head) { (offset, count) throws(BlockError) in try self.bytes(offset, count) }
-            plan = Plan(top, try reader.tree(), isTaken: reader.isTaken)
+            plan = Plan(top, try reader.tree(), isLost: { reader.isLost($0) })
         } catch where error.kind == .corrupt {
             guard isLast else { return }
             throw BlockError(.corrupt, "the folder was not changed further: the guest's file system does not fit together: \(error.text)", file: folder.name)
@@ -33,10 +33,10 @@ extension VVFATDisk {
         }
         private(set) var steps: [Step] = []
         private var kept: Set<ObjectIdentifier> = []
-        /// They are nowhere in the guest's tree, and their clusters are free.
+        /// They are nowhere in the guest's tree, and their clusters are free, or another's.
         private(set) var removed: [FolderItem] = []
 
-        init(_ top: FolderItem, _ tree: GuestItem, isTaken: (UInt32) -> Bool) {
+        init(_ top: FolderItem, _ tree: GuestItem, isLost: (UInt32) -> Bool) {
             var byCluster: [UInt32: FolderItem] = [:], clusters: Set<UInt32> = []
             top.visit { if $0.firstCluster != 0 { byCluster[$0.firstCluster] = $0 } }
             func collect(_ item: GuestItem) { for child in item.children { clusters.insert(child.firstCluster); collect(child) } }
@@ -56,7 +56,7 @@ extension VVFATDisk {
                 }
             }
             pair(tree, with: top, parent: nil)
-            top.visit { if !isKept($0), $0.firstCluster == 0 || !isTaken($0.firstCluster) || clusters.contains($0.firstCluster) { removed.append($0) } }
+            top.visit { if !isKept($0), !isLost($0.firstCluster) { removed.append($0) } }
         }
 
         func isKept(_ item: FolderItem) -> Bool { kept.contains(ObjectIdentifier(item)) }
