@@ -94,8 +94,9 @@ private final class Copying: Sendable {
     var failure: BlockError? { state.withLock { $0.failure } }
 
     func runAll() {
-        // Files take one writer at a time anyhow, and in order they are laid out in one piece.
-        let ordered = !work.anyOrder
+        // What waits for its turn leaves the processor's caches meanwhile: a plain file is written in any order (twice as fast
+        // where the source is compressed).
+        let ordered = !work.anyOrder && work.target.image != nil && work.target.driver != "raw"
         Workers.run(max(1, min(work.threads, 64))) { [self] in
             do throws(BlockError) {
                 let buffer = try OwnedBuffer(Int(pieceSize))
