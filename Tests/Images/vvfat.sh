@@ -1,5 +1,5 @@
 #!/bin/bash
-# vvfat.sh [ROUNDS]   folders as FAT disks: fsck.fat and mtools on what Apus shows (vvfat.py), sizes as QEMU's, a Linux guest
+# vvfat.sh [ROUNDS [SEED]]   folders as FAT disks: fsck.fat and mtools on what Apus shows (vvfat.py), sizes as QEMU's, a Linux guest
 # that reads, writes, renames and deletes, and what is refused. Ends with 'N passed, N failed'.
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -20,7 +20,7 @@ refuse() {  # refuse TEXT COMMAND…: one line that says TEXT, status 1
 }
 
 say "random folders"
-PYTHONUNBUFFERED=1 python3 "$here/vvfat.py" "${1:-2}" > random
+PYTHONUNBUFFERED=1 python3 "$here/vvfat.py" "${1:-2}" "${2:-7}" > random
 grep -v ' passed, ' random
 read -r good _ wrong _ < <(tail -1 random)
 passed=$((passed + ${good:-0})) failed=$((failed + ${wrong:-1}))
