@@ -15,7 +15,8 @@ public enum Beneath {
         let flags = flags | O_NOFOLLOW | O_CLOEXEC
         let path = path.isEmpty ? [0x2e] : path
         let result = openAt2(folder, path, flags)
-        return result == -ENOSYS ? walk(folder, path, flags) : result
+        // Sandboxes that do not know the call say EPERM.
+        return result == -ENOSYS || result == -EPERM ? walk(folder, path, flags) : result
     }
 
     private static func openAt2(_ folder: Int32, _ path: [UInt8], _ flags: Int32) -> Int32 {

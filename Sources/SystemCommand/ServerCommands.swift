@@ -104,6 +104,7 @@ extension BackEndCommands {
                     .object([.init("name", .text(mouse.name)), .init("absolute", .flag(mouse.isAbsolute)), .init("current", .flag(mouse.isCurrent)), .init("index", .number(index + 1))])
                 })
             },
+            // As QEMU answers with -vnc: a server is no display of the host's, and there are none of those.
             CommandDeclaration("query-display-options", returns: .open("DisplayOptions", [Parameter("type", .text)])) { _ throws(MonitorError) in .object([.init("type", .text("none"))]) },
         ]
     }

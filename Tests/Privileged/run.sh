@@ -34,5 +34,17 @@ for name in "${names[@]}"; do
         else failed=$((failed + 1)); printf 'FAILED  %s on %s (status %s)\n' "$name" $engine $status; head -20 "$work/new"; fi
     done
 done
+# The interrupt that no program can raise by itself: the monitor does.
+executable=${APUS:-$REPO/.build/release/apus}
+if [[ " ${names[*]} " = *" nmi "* ]]; then
+    riscv64-linux-gnu-gcc -nostdlib -static -fno-pic -no-pie -march=rv64imac_zicsr -mabi=lp64 -Wl,-Ttext=0x80000000,--build-id=none,--no-warn-rwx-segments \
+        "$here/inject.S" -o "$work/inject.elf" && riscv64-linux-gnu-objcopy -O binary "$work/inject.elf" "$work/inject.bin"
+    (for _ in $(seq 100); do grep -q R "$work/serial" 2> /dev/null && break; sleep 0.1; done; echo nmi; sleep 5) |
+        timeout 60 "$executable" system -M virt -cpu rv64,smrnmi=on,rnmi-interrupt-vector=0x80001000 -display none -serial "file:$work/serial" -monitor stdio -bios "$work/inject.bin" > "$work/monitor" 2>&1
+    status=$?
+    if [ $status = 0 ] && [ "$(cat "$work/serial")" = RNB ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED  inject-nmi: status $status, '$(cat "$work/serial")'"; fi
+    (sleep 1; printf 'nmi\nquit\n') | timeout 60 "$executable" system -M virt -display none -serial none -monitor stdio -bios none > "$work/monitor" 2>&1
+    if grep -q "does not provide NMIs" "$work/monitor"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED  inject-nmi without Smrnmi: $(cat "$work/monitor")"; fi
+fi
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

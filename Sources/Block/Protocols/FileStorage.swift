@@ -248,16 +248,7 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
     // MARK: Holes
 
     public func writeZeroes(_ offset: UInt64, _ count: UInt64, unmap: Bool) throws(BlockError) {
-        if try zero(offset, count, unmap: unmap) { return }
-        let piece = try OwnedBuffer(Int(min(count, 1 << 20)))
-        piece.buffer.fill()
-        var done: UInt64 = 0
-        while done < count {
-            let part = piece.buffer.slice(0, count - done)
-            try write(offset + done, part)
-            done += UInt64(part.count)
-        }
-        withExtendedLifetime(piece) {}
+        if try !zero(offset, count, unmap: unmap) { try writeZeroesAsData(offset, count) }
     }
 
     /// Zeros a range without writing it; false if the host cannot.

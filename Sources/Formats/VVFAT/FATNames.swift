@@ -30,8 +30,27 @@ enum FATNames {
 
     private static let shortCharacters = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$%'-_@~`!(){}^#&".utf8)
 
-    /// The short name for a long one: eleven bytes, padded with spaces, none of `taken`.
-    static func short(for name: [UInt8], taken: Set<[UInt8]>) -> [UInt8] {
+    /// The short names of a folder.
+    struct ShortNames {
+        private var taken: Set<[UInt8]> = []
+        /// The first number that may be free behind a base and before a suffix: thousands of names can begin alike.
+        private var numbers: [[UInt8]: Int] = [:]
+
+        /// A name that no other has: eleven bytes, padded with spaces.
+        mutating func take(for name: [UInt8]) -> [UInt8] {
+            let (candidate, key) = FATNames.short(for: name, number: nil)
+            if let candidate, taken.insert(candidate).inserted { return candidate }
+            while true {
+                let number = numbers[key, default: 1]
+                numbers[key] = number + 1
+                if let candidate = FATNames.short(for: name, number: number).name, taken.insert(candidate).inserted { return candidate }
+            }
+        }
+    }
+
+    /// The short name for a long one, and what names that would have the same numbers share.
+    /// - Parameter number: stands at the end of the base; nil: only a name that says all by itself will do.
+    private static func short(for name: [UInt8], number: Int?) -> (name: [UInt8]?, key: [UInt8]) {
         let upper = name.map { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") ? $0 - 32 : $0 }
         let dot = upper.lastIndex(of: UInt8(ascii: ".")).flatMap { $0 == 0 ? nil : $0 }
         func cleaned(_ part: ArraySlice<UInt8>) -> [UInt8] {
@@ -42,15 +61,14 @@ enum FATNames {
         func padded(_ base: [UInt8]) -> [UInt8] {
             base + [UInt8](repeating: 0x20, count: 8 - base.count) + suffix + [UInt8](repeating: 0x20, count: 3 - suffix.count)
         }
-        let isWhole = base.count <= 8 && text(padded(Array(base.prefix(8))), caseBits: 0) == upper
-        if isWhole, !base.isEmpty, !taken.contains(padded(base)) { return padded(base) }
-        var number = 1
-        while true {
-            let tail = Array("~\(number)".utf8)
-            let candidate = padded(Array((base.isEmpty ? [UInt8(ascii: "_")] : base).prefix(8 - tail.count)) + tail)
-            if !taken.contains(candidate) { return candidate }
-            number += 1
+        let stem = base.isEmpty ? [UInt8(ascii: "_")] : base
+        let key = padded(Array(stem.prefix(6)))
+        guard let number else {
+            let isWhole = base.count <= 8 && text(padded(Array(base.prefix(8))), caseBits: 0) == upper
+            return (isWhole && !base.isEmpty ? padded(base) : nil, key)
         }
+        let tail = Array("~\(number)".utf8)
+        return (padded(Array(stem.prefix(max(0, 8 - tail.count))) + tail.prefix(8)), key)
     }
 
     /// The entries that stand before the short one; none if it says the name already.

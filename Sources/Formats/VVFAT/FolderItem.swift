@@ -73,15 +73,14 @@ final class FolderItem {
             return .invalid("'\(folder.name)/\(String(decoding: name, as: UTF8.self))' \(why)")
         }
         guard depth < Self.deepest else { throw refuse(nil, "is a folder too deep: at most \(Self.deepest) inside one another") }
-        var folded: Set<String> = [], shorts: Set<[UInt8]> = []
+        var folded: Set<String> = [], shorts = FATNames.ShortNames()
         for entry in try folder.list(own) {
             guard entry.size <= UInt64(UInt32.max) || entry.isDirectory else { throw refuse(entry, "has \(entry.size) bytes: a file on a FAT disk has at most 4 GiB - 1") }
             count += 1
             guard count <= Self.mostItems else { throw .invalid("'\(folder.name)' holds more than \(Self.mostItems) files and folders") }
             let name = Self.unique(FATNames.representable(entry.name), &folded)
             let item = FolderItem(hostName: entry.name, fatName: name, isDirectory: entry.isDirectory)
-            item.shortName = FATNames.short(for: name, taken: shorts)
-            shorts.insert(item.shortName)
+            item.shortName = shorts.take(for: name)
             item.isReadOnly = entry.isReadOnly
             item.modified = entry.modified
             if !entry.isDirectory { 
