@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int numbers[3] = {1, 2, 3};
+int numbers[3] = {1, 2, 0};
 char *heap;
 volatile int idle;
 
@@ -29,7 +29,7 @@ int main(int count, char **arguments) {
     heap = strdup("on the heap");
     pthread_create(&threads[0], 0, sleeper, 0);
     pthread_create(&threads[1], 0, spinner, 0);
-    while (!idle) usleep(1000);
+    while (!idle || !*(volatile int *)&numbers[2]) usleep(1000);
     pthread_create(&threads[2], 0, victim, count > 1 ? arguments[1] : "segv");
     pthread_join(threads[2], 0);
     return 0;
