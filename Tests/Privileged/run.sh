@@ -11,7 +11,7 @@ bare=${APUS_BARE:-$REPO/.build/release/apus-bare}
 [ -n "${APUS_BARE:-}" ] || (cd "$REPO" && swift build -c release --product apus-bare 2>&1 | grep error:)
 qemu=${APUS_QEMU_SYSTEM:-$("$SCRIPTS/fetch-qemu-system.sh")} || exit 1
 bless=; [ "${1:-}" = --bless ] && { bless=1; shift; }
-names=("$@"); [ $# -gt 0 ] || names=(traps paging spaces pmp smepmp smstateen counters interrupts aia aplic imsic pointers nmi)
+names=("$@"); [ $# -gt 0 ] || names=(traps paging spaces pmp smepmp smstateen counters interrupts aia aplic imsic pointers nmi triggers)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 for name in "${names[@]}"; do

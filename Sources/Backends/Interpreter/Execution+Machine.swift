@@ -36,9 +36,12 @@ extension Execution {
 
     /// Replaces memory by what `change` makes of it, in one atomic step if it is RAM; nil leaves it as it is, but the right to
     /// write is needed all the same. `out` becomes the old value.
-    func update(_ mmu: SoftMMU, _ address: UInt64, _ access: MemoryAccess, _ type: ValueType, _ out: UnsafeMutablePointer<UInt64>,
+    /// - Parameter reads: false: what it finds is not the guest's to see.
+    func update(_ mmu: SoftMMU, _ address: UInt64, _ access: MemoryAccess, _ type: ValueType, _ out: UnsafeMutablePointer<UInt64>, reads: Bool = true,
                 _ change: (UInt64) -> UInt64?) -> Bool {
         let bytes = access.bytes
+        mmu.isUpdate = reads
+        defer { mmu.isUpdate = false }
         switch mmu.host(address, .store, bytes: bytes, mmuIndex: access.mmuIndex) {
         case .fault: return recorded()
         case .memory(let host):

@@ -104,7 +104,7 @@ extension Execution {
             let unused = UInt64(truncatingIfNeeded: 64 &- access.bytes &* 8), new = value(op.pointee.b)
             var old: UInt64 = 0
             let done = withUnsafeMutablePointer(to: &old) { out in
-                update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, .i64, out) { reserved && $0 &<< unused == value64 &<< unused ? new : nil }
+                update(machine._withUnsafeGuaranteedRef { $0 }, address & addressMask, access, .i64, out, reads: false) { reserved && $0 &<< unused == value64 &<< unused ? new : nil }
             }
             guard done else { return false }
             state.storeBytes(of: ~0, toByteOffset: Int(StateHeader.reservationAddress), as: UInt64.self)

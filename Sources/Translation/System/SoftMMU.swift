@@ -66,6 +66,8 @@ public final class SoftMMU: @unchecked Sendable {
     private let wish = FlushWish()
     /// Where the last `host` gave memory for a store from which code was translated: the storer calls `didStore`.
     public private(set) var watched: MemorySpan?
+    /// The store that is asked for also reads what it replaces. Set by back ends around `host`.
+    public var isUpdate = false
     /// Makes the vCPU leave translated code soon, for `requestFlush`. Set before it runs.
     public var kick: (@Sendable () -> Void)? {
         get { wish.kick }
@@ -229,7 +231,9 @@ public final class SoftMMU: @unchecked Sendable {
         }
         let isWhole = page.size >= RAMBlock.pageBytes && place.offset >= inside && place.count >= RAMBlock.pageBytes &- inside
         let rest = min(RAMBlock.pageBytes &- inside, place.count)
-        let readable = page.size >= RAMBlock.pageBytes ? rest : min(rest, page.size &- (page.physical & (page.size &- 1)))
+        // What was asked for is allowed whatever the stretch is.
+        let allowed = max(page.size &- (page.physical & (page.size &- 1)), UInt64(truncatingIfNeeded: guest.minimumInstructionLength))
+        let readable = page.size >= RAMBlock.pageBytes ? rest : min(rest, allowed)
         let result = FetchPage(place.memory, number: place.firstPage &+ place.offset &>> RAMBlock.pageBits,
                                virtual: address &- inside, host: place.host - Int(inside), readable: Int(truncatingIfNeeded: readable), isWhole: isWhole, isGlobal: page.isGlobal)
         guard isWhole else { return result }
@@ -305,6 +309,8 @@ public final class SoftMMU: @unchecked Sendable {
     /// Replaces the 16 aligned bytes at virtual `address` by two words, low first, if they equal `expected`, which becomes the
     /// old value; in one atomic step. - Returns: false if it faulted.
     public func compareAndSwap16(_ address: UInt64, _ expected: inout (UInt64, UInt64), _ low: UInt64, _ high: UInt64, mmuIndex: Int) -> Bool {
+        isUpdate = true
+        defer { isUpdate = false }
         switch host(address, .store, bytes: 16, mmuIndex: mmuIndex) {
         case .fault: return false
         case .other:

@@ -13,7 +13,7 @@ extension Lowering {
 
     /// The address of an atomic access, without displacement, checked for alignment if the access asks for it.
     private mutating func atomicAddress(_ op: Op, _ access: MemoryAccess) -> Mem {
-        if isMachine { return probedRegister(op.a, access) }
+        if isMachine { return probedRegister(op.a, access, isUpdate: op.code != .storeConditional) }
         let base = use(op.a)
         checkAlignment(base, 0, access)
         return memoryBase != 0 ? based(base, 0) : .base(base, 0)

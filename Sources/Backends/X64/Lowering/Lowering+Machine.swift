@@ -38,7 +38,8 @@ extension Lowering {
 
     /// Finds the memory of an access at `op.a` plus a displacement: the operand to use in its place. Takes two scratch
     /// registers, of which it gives one back.
-    mutating func probedAddress(_ ref: Ref, _ displacement: UInt64, _ access: MemoryAccess, _ kind: AccessKind) -> Mem {
+    /// - Parameter isUpdate: the store also reads.
+    mutating func probedAddress(_ ref: Ref, _ displacement: UInt64, _ access: MemoryAccess, _ kind: AccessKind, isUpdate: Bool = false) -> Mem {
         var base: GPR, offset = Int32(truncatingIfNeeded: displacement)
         if isConstant(ref) {
             base = takeInteger()
@@ -82,7 +83,7 @@ extension Lowering {
         code.y = index.rawValue
         code.imm = Int64(offset)
         code.aux = access.rawValue
-        code.z = kind.rawValue
+        code.z = kind.rawValue | (isUpdate ? SlowMemory.update : 0)
         code.pc = guestPC
         cold.append(code)
         unlock(inside)
@@ -90,8 +91,8 @@ extension Lowering {
     }
 
     /// The same as one register, which leaves all others free.
-    mutating func probedRegister(_ ref: Ref, _ access: MemoryAccess) -> Mem {
-        let memory = probedAddress(ref, 0, access, .store)
+    mutating func probedRegister(_ ref: Ref, _ access: MemoryAccess, isUpdate: Bool) -> Mem {
+        let memory = probedAddress(ref, 0, access, .store, isUpdate: isUpdate)
         let register = GPR(rawValue: memory.indexNumber)
         a.lea(.b64, register, memory)
         unlock(GPR(rawValue: memory.baseNumber))
@@ -122,12 +123,14 @@ extension Lowering {
 enum SlowMemory {
     /// In `BackendState.slowStatus`, beside exit reasons plus one: the instruction is one for the stepper.
     static let step: UInt32 = 0x10000
+    /// Beside `AccessKind.store`: it reads what it replaces.
+    static let update: UInt8 = 0x80
 
     static let entry: @convention(c) (UnsafeMutableRawPointer) -> Void = { state in
         let address = state.load(fromByteOffset: Int(BackendState.slowAddress), as: UInt64.self)
         let bits = state.load(fromByteOffset: Int(BackendState.slowAccess), as: UInt32.self)
         let access = MemoryAccess(rawValue: UInt16(truncatingIfNeeded: bits))
-        let kind: AccessKind = bits >> 16 == UInt32(AccessKind.store.rawValue) ? .store : .load
+        let kind: AccessKind = bits >> 16 & 0x7f == UInt32(AccessKind.store.rawValue) ? .store : .load
         let status: UInt32
         if access.aligned, address & UInt64(truncatingIfNeeded: access.bytes &- 1) != 0 {
             // Addresses of 32 bits come without anything above them.
@@ -135,6 +138,9 @@ enum SlowMemory {
             state.storeBytes(of: UInt32(kind.rawValue), toByteOffset: Int(StateHeader.faultCode), as: UInt32.self)
             status = UInt32(ExitReason.misaligned.rawValue) + 1
         } else if let mmu = SoftMMU.of(state) {
+            let isUpdate = bits >> 16 & UInt32(update) != 0
+            if isUpdate { mmu.isUpdate = true }
+            defer { if isUpdate { mmu.isUpdate = false } }
             switch mmu.host(address, kind, bytes: access.bytes, mmuIndex: access.mmuIndex) {
             case .memory(let host) where mmu.watched == nil:
                 state.storeBytes(of: UInt64(UInt(bitPattern: host)) &- address, toByteOffset: Int(BackendState.slowAddend), as: UInt64.self)

@@ -33,7 +33,7 @@ final class ControlRegister: Sendable {
     var privilege: UInt64 { UInt64(number >> 8 & 3) }
     var isReadOnly: Bool { number >> 10 == 3 }
 
-    static let all: [ControlRegister] = machine + supervisor + hypervisor + protection + counters + identification + stateEnable + advancedInterrupts + resumableNMI
+    static let all: [ControlRegister] = machine + supervisor + hypervisor + protection + counters + identification + stateEnable + advancedInterrupts + resumableNMI + triggers
     /// By number.
     static let table: [ControlRegister?] = {
         var table = [ControlRegister?](repeating: nil, count: 4096)

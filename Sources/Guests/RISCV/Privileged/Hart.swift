@@ -50,6 +50,7 @@ public struct PrivilegedConfiguration: Sendable {
     public var hasSmnpm = false
     public var hasSsnpm = false
     public var hasSmrnmi = false
+    public var hasSdtrig = true
     /// Where resumable non-maskable interrupts go, and exceptions of machine mode while one of them is handled.
     public var nmiVector: UInt64 = 0, nmiExceptionVector: UInt64 = 0
     var masksPointers: Bool { hasSmmpm || hasSmnpm || hasSsnpm }
@@ -93,6 +94,9 @@ public final class Hart: @unchecked Sendable {
     var stateEnable = StateEnable()
     var advanced = AdvancedInterrupts()
     var nmi = ResumableNMI()
+    var triggers = Triggers()
+    /// An exception is being taken: what is read of the instruction is no fetch.
+    var isInTrap = false
     /// The hart's IMSIC, where the machine has one; set before it runs.
     public var interruptFiles: HartInterruptFiles?
 
@@ -172,6 +176,8 @@ public final class Hart: @unchecked Sendable {
         stateEnable = StateEnable()
         advanced = AdvancedInterrupts()
         nmi = ResumableNMI()
+        if triggers.isActive { SoftMMU.of(state)?.flush() }
+        triggers = Triggers()
         _ = lines.takeNMI()
         counters = PerformanceCounters()
         overflowTimer?.cancel()

@@ -77,7 +77,8 @@ public final class RISCVMachineGuest: MappedGuest {
     public func translate(_ address: UInt64, _ kind: AccessKind, bytes: Int, mmuIndex: Int, of vcpu: VCPU, memory: AddressSpace) -> PageTranslation? {
         Hart.uncounted(vcpu.state)?._withUnsafeGuaranteedRef { hart in
             if hart.counters.misses != 0 { hart.countMiss(kind) }
-            let page = hart.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
+            let page = hart.triggers.isActive ? hart.translateWatched(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
+                : hart.translate(address, kind, bytes: bytes, index: mmuIndex, memory: memory)
             if let log = hart.log, log.items.contains(.mmu) { log.write(hart.describe(page, address, kind, index: mmuIndex)) }
             return page
         }
@@ -127,7 +128,7 @@ public final class RISCVMachineGuest: MappedGuest {
 
     /// The exception of a data access with the instruction that made it, as `mtinst` and `htinst` show it.
     private func named(_ exception: RecordedException, _ hart: Hart) -> RecordedException {
-        guard hart.configuration.hasHypervisor, exception.instruction == nil else { return exception }
+        guard hart.configuration.hasHypervisor, exception.instruction == nil, exception.cause != .breakpoint else { return exception }
         var exception = exception
         exception.instruction = TransformedInstruction.of(UInt32(truncatingIfNeeded: encoding(at: hart.vcpu.pc, hart)), xlen: hart.xlen) { register in
             register == 0 ? 0 : hart.vcpu[UInt64.self, RISCVState.integer(register)]
@@ -138,6 +139,8 @@ public final class RISCVMachineGuest: MappedGuest {
     /// The instruction that the trap is about.
     private func encoding(at pc: UInt64, _ hart: Hart) -> UInt64 {
         guard let mmu = SoftMMU.of(hart.vcpu.state) else { return 0 }
+        hart.isInTrap = true
+        defer { hart.isInTrap = false }
         let index = fetchIndex(context: hart.vcpu.context)
         guard let low = mmu.load(pc, bytes: 2, mmuIndex: index, kind: .fetch) else { return 0 }
         guard low & 3 == 3 else { return low }

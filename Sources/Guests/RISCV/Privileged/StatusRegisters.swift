@@ -34,6 +34,9 @@ struct AddressTranslationRegister {
 
     /// 0 bare, 1 Sv32, 8 Sv39, 9 Sv48, 10 Sv57.
     var mode: UInt64 { xlen == .rv32 ? bits >> 31 & 1 : bits >> 60 }
+    /// ASID of `satp` and `vsatp`, VMID of `hgatp`.
+    var addressSpace: UInt64 { xlen == .rv32 ? bits >> 22 & 0x1ff : bits >> 44 & 0xffff }
+    var virtualMachine: UInt64 { xlen == .rv32 ? bits >> 22 & 0x7f : bits >> 44 & 0x3fff }
     /// The physical address of the root page table.
     var root: UInt64 { (xlen == .rv32 ? bits & 0x3f_ffff : bits & 0xfff_ffff_ffff) << 12 }
 }
