@@ -1,20 +1,22 @@
 #!/bin/bash
-# fetch-root.sh ARCH small|full|managed|compilers   unpacks a Debian trixie root of ARCH into the cache; prints its path.
+# fetch-root.sh ARCH small|full|managed|compilers|load   unpacks a Debian trixie root of ARCH into the cache; prints its path.
 #   small: a shell and the languages that `make run` shows.   full: all that the end-to-end tests and benchmarks use.
 #   managed: run-time systems that make code or collect garbage (Node.js, OpenJDK, PyPy, LuaJIT, Ruby, PHP, SBCL, Guile).
 #   compilers: Go, Rust, Haskell and OCaml, with a linker.
+#   load: stress-ng, fio, iperf3 and what they are measured with.
 # Does nothing when the tree is there already and was made from the same list.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"; . "$SCRIPTS/apt-state.sh"
 
-arch=${1:?usage: fetch-root.sh ARCH small|full|managed|compilers} size=${2:-small} suite=trixie
+arch=${1:?usage: fetch-root.sh ARCH small|full|managed|compilers|load} size=${2:-small} suite=trixie
 small="base-files base-passwd libc-bin bash dash coreutils findutils grep sed gawk tar gzip xz-utils python3 perl lua5.4 openssl sqlite3 file"
 full="$small diffutils bzip2 zstd lz4 7zip mawk bc make git gcc-14 g++-14 binutils libc6-dev libpython3.13-testsuite python3-dev
  util-linux procps stress-ng busybox-static tzdata netbase media-types"
 managed="$small nodejs npm openjdk-21-jdk-headless pypy3 luajit ruby php-cli sbcl guile-3.0"
 compilers="$small gcc-14 binutils libc6-dev golang-go rustc ghc ocaml-nox"
-case $size in small) packages=$small;; full) packages=$full;; managed) packages=$managed;; compilers) packages=$compilers;;
-*) die "small, full, managed or compilers?";; esac
+load="$small stress-ng fio iperf3 e2fsprogs iproute2 procps util-linux"
+case $size in small) packages=$small;; full) packages=$full;; managed) packages=$managed;; compilers) packages=$compilers;; load) packages=$load;;
+*) die "small, full, managed, compilers or load?";; esac
 packages=$(echo $packages)
 
 tree=$APUS_CACHE/root/$arch-$size

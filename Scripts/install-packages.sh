@@ -1,5 +1,5 @@
 #!/bin/bash
-# install-packages.sh PURPOSE   installs the Debian packages that PURPOSE (build, run, root, machine, test, bench, browser) needs and this
+# install-packages.sh PURPOSE   installs the Debian packages that PURPOSE (build, run, root, machine, test, bench, browser, load) needs and this
 # machine lacks, with apt-get, as root or through sudo; says what it does, and names them when it cannot.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
@@ -10,8 +10,9 @@ run="$build apt tar debian-archive-keyring"
 machine="$run $root e2fsprogs opensbi"
 test="$run $root gcc-riscv64-linux-gnu g++-riscv64-linux-gnu binutils-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-utils gdb-multiarch util-linux perl libnbd-bin nbdkit gnutls-bin openssl curl python3 python3-venv cpio xz-utils opensbi mtools dosfstools e2fsprogs"
 bench="$test python3 g++"
+load="iperf3 iproute2 cpio e2fsprogs util-linux python3"
 browser="chromium novnc python3 python3-venv cpio"
-case ${1:-build} in build) wanted=$build;; run) wanted=$run;; root) wanted=$root;; machine) wanted=$machine;; test) wanted=$test;; bench) wanted=$bench;; browser) wanted=$browser;; *) die "unknown purpose $1";; esac
+case ${1:-build} in build) wanted=$build;; run) wanted=$run;; root) wanted=$root;; machine) wanted=$machine;; test) wanted=$test;; bench) wanted=$bench;; browser) wanted=$browser;; load) wanted=$load;; *) die "unknown purpose $1";; esac
 
 command -v swift > /dev/null || die "no swift on PATH: install the Swift 6.3 toolchain first"
 command -v dpkg-query > /dev/null || { say "not a Debian system: install the like of: $wanted"; exit 0; }

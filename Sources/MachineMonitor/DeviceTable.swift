@@ -39,6 +39,7 @@ public final class DeviceTable: Sendable {
         var count = 0
         var gone: @Sendable (Entry) -> Void = { _ in }
         var departed: @Sendable (String) -> Void = { _ in }
+        var diskDeparted: @Sendable (String) -> Void = { _ in }
         var changed: @Sendable (Entry) -> Void = { _ in }
     }
     let parts: BoardParts
@@ -65,6 +66,10 @@ public final class DeviceTable: Sendable {
     var entries: [Entry] { state.withLock { $0.entries } }
     func find(_ name: String) -> Entry? { state.withLock { $0.entries.first { $0.name == name || $0.path == name } } }
     func onRemoval(_ body: @escaping @Sendable (Entry) -> Void) { state.withLock { $0.gone = body } }
+    /// Told of a drive (`drive=`) whose device is gone.
+    public func onDiskDeparture(_ body: @escaping @Sendable (String) -> Void) { state.withLock { $0.diskDeparted = body } }
+    /// Whether a device has this drive.
+    public func uses(drive: String) -> Bool { entries.contains { $0.properties.text("drive") == drive } }
     /// Told the name of each device that has left.
     public func onDeparture(_ body: @escaping @Sendable (String) -> Void) { state.withLock { $0.departed = body } }
     /// Told of each new device.
@@ -189,10 +194,10 @@ public final class DeviceTable: Sendable {
 
     /// What hangs from a device goes before it.
     private func forget(_ isMeant: (Entry) -> Bool) {
-        let (gone, departed, entries) = state.withLock { state in
+        let (gone, departed, diskDeparted, entries) = state.withLock { state in
             let leaving = state.entries.filter(isMeant)
             state.entries.removeAll(where: isMeant)
-            return (state.gone, state.departed, leaving.filter(\.isChild) + leaving.filter { !$0.isChild })
+            return (state.gone, state.departed, state.diskDeparted, leaving.filter(\.isChild) + leaving.filter { !$0.isChild })
         }
         for entry in entries {
             for disk in entry.disks {
@@ -201,6 +206,7 @@ public final class DeviceTable: Sendable {
             }
             gone(entry)
             departed(entry.name)
+            if let drive = entry.properties.text("drive") { diskDeparted(drive) }
         }
     }
 }

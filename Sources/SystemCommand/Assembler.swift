@@ -69,7 +69,8 @@ struct MachineAssembler {
         options.memoryBacking = memory?.memory
         options.hasACPI = configuration.hasACPI
         options.serials = try serials(&streams)
-        options.flashes = try flashes(graph)
+        let drives = DriveSet(graph, blocks, isSnapshot: configuration.control.isSnapshot)
+        options.flashes = try flashes(graph, drives)
         options.interrupts = configuration.interrupts
         options.realTimeStart = configuration.control.realTimeStart.map { $0 &* 1_000_000_000 }
         let harts = Locked<[Hart]>([])
@@ -83,7 +84,7 @@ struct MachineAssembler {
             }
             harts.withLock { $0.append(hart) }
         }
-        try openDrives(graph, blocks)
+        for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" { try drives.add(drive, id: drive.name(index)) }
         let network = NetworkSet(loop: loop, makeStream: { [streams] (text) throws(ConfigurationError) in try streams.service(text) })
         let cards = try configuration.network.build(network, models: DeviceCatalogue.cards)
         // QEMU gives the first address away to a network that nothing is connected to.
@@ -123,6 +124,7 @@ struct MachineAssembler {
         let human = MachineMonitor(watched, monitor, blocks)
         BackEndCommands(network: network, displays: displays, servers: servers, loop: loop).register(monitor, human)
         log.register(human)
+        drives.register(human, devices)
         machine.human.withLock { $0 = human }
         devices.onDeparture { network.removeCard($0) }
         try startMonitors(human, &streams)
@@ -167,13 +169,13 @@ struct MachineAssembler {
 
     // MARK: disks
 
-    private func flashes(_ graph: BlockGraph) throws(ConfigurationError) -> [FlashImage?] {
+    private func flashes(_ graph: BlockGraph, _ drives: DriveSet) throws(ConfigurationError) -> [FlashImage?] {
         var images: [FlashImage?] = []
         for drive in configuration.drives where drive.interface == "pflash" {
             let unit = drive.unit ?? images.count
             guard unit < 2 else { throw ConfigurationError("-drive: pflash unit \(unit): virt has two") }
             while images.count <= unit { images.append(nil) }
-            let node = try open(drive, graph)
+            let node = try drives.open(drive)
             images[unit] = try FlashFile.load(node, isReadOnly: drive.isReadOnly)
         }
         for (unit, name) in configuration.flashNodes.enumerated() {
@@ -186,76 +188,18 @@ struct MachineAssembler {
         return images
     }
 
-    private func open(_ drive: DriveOption, _ graph: BlockGraph) throws(ConfigurationError) -> Node {
-        var access = drive.isReadOnly ? Access.readOnly : .readWrite
-        access.discards = drive.discards
-        if let word = drive.cache {
-            guard let cache = CacheMode(named: word) else { throw ConfigurationError("-drive: cache is '\(word)', expected writeback, none, writethrough, directsync or unsafe") }
-            access.cache = cache
-        }
-        if let word = drive.aio {
-            guard let interface = HostInterface(rawValue: word) else { throw ConfigurationError("-drive: aio is '\(word)', expected threads, native or io_uring") }
-            access.interface = interface
-        }
-        if let isDirect = drive.isDirect { access.cache.direct = isDirect }
-        if let ignoresFlush = drive.ignoresFlush { access.cache.ignoresFlush = ignoresFlush }
-        access.zeroDetection = drive.zeroDetection
-        do throws(BlockError) {
-            let isTemporary = !drive.isReadOnly && drive.interface != "pflash" && (configuration.control.isSnapshot || drive.isTemporary)
-            let node = isTemporary ? try TemporaryDisk.over(try image(drive, graph.backingAccess(access), graph), graph) : try image(drive, access, graph)
-            return drive.copiesOnRead && !drive.isReadOnly ? try CopyOnReadDriver.node(node, graph) : node
-        } catch {
-            throw ConfigurationError("-drive: '\(drive.file ?? drive.id ?? "")': \(error)")
-        }
-    }
-
-    private func image(_ drive: DriveOption, _ access: Access, _ graph: BlockGraph) throws(BlockError) -> Node {
-        let options = drive.options.map { JSONValue.Member($0.name, .text($0.value)) }
-        guard options.contains(where: { $0.name.hasPrefix("file.") }) else { return try graph.open(drive.file ?? "", format: drive.format, access, options: options) }
-        let format = drive.format.map { [JSONValue.Member("driver", .text($0))] } ?? [], file = drive.file.map { [JSONValue.Member("file.filename", .text($0))] } ?? []
-        return try graph.open(options: .object(format + file + options), access)
-    }
-
-    /// All disks but flash; monitors and devices know them by name.
-    private func openDrives(_ graph: BlockGraph, _ blocks: BlockService) throws(ConfigurationError) {
-        var names: Set<String> = [], groups: [String: ThrottleGroup] = [:]
-        for (index, drive) in configuration.drives.enumerated() where drive.interface != "pflash" {
-            let id = name(of: drive, index)
-            guard names.insert(id).inserted else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
-            guard drive.file != nil || !drive.options.isEmpty else {
-                blocks.attach(id, Root(.empty()))
-                continue
-            }
-            let node = try throttled(try open(drive, graph), drive, id, graph, &groups)
-            do throws(BlockError) { try blocks.adopt(node) } catch { throw ConfigurationError("-drive: '\(id)': \(error)") }
-            blocks.attach(id, Root(node))
-        }
-    }
-
-    /// As in QEMU, drives of one group share the limits of the one that named them last.
-    private func throttled(_ node: Node, _ drive: DriveOption, _ id: String, _ graph: BlockGraph, _ groups: inout [String: ThrottleGroup]) throws(ConfigurationError) -> Node {
-        guard drive.throttleGroup != nil || !drive.limits.isUnlimited else { return node }
-        let name = drive.throttleGroup ?? id
-        let group = graph.object(name) as? ThrottleGroup ?? groups[name] ?? ThrottleGroup(drive.limits)
-        groups[name] = group
-        do throws(BlockError) { if !drive.limits.isUnlimited { try group.change(drive.limits) } } catch { throw ConfigurationError("-drive: \(error)") }
-        return ThrottleDriver.node(node, group, graph)
-    }
-
-    private func name(of drive: DriveOption, _ index: Int) -> String { drive.id ?? "\(drive.interface)\(index)" }
-
     // MARK: devices
 
     private func plugDevices(_ devices: DeviceTable, _ cards: [CardRequest]) throws(ConfigurationError) {
-        // As in QEMU, a disk that says nothing else becomes a virtio disk in a slot of memory-mapped registers.
-        for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
-            try devices.plug([("driver", "virtio-blk-device"), ("drive", name(of: drive, index))], isHot: false)
-        }
         for card in cards {
             try devices.plug([("driver", card.driver), ("netdev", card.backEnd)] + (card.mac.map { [("mac", $0)] } ?? []), isHot: false)
         }
         if let card = configuration.videoCard { try devices.plug([("driver", card)], isHot: false) }
         for device in configuration.shares.devices + configuration.devices { try devices.plug(device, isHot: false) }
+        // As in QEMU, these come last.
+        for (index, drive) in configuration.drives.enumerated() where drive.interface == "virtio" {
+            try devices.plug([("driver", "virtio-blk-pci"), ("drive", drive.name(index))], isHot: false)
+        }
     }
 
     private func deviceTable(_ board: any MachineBoard, _ parts: BoardParts, _ graph: BlockGraph, _ blocks: BlockService, _ network: NetworkSet, _ streams: CharacterTable,

@@ -78,7 +78,7 @@ struct CommandLineReader {
         case "initrd": configuration.initrd = try argument(option)
         case "append": configuration.commandLine = try argument(option)
         case "dtb": configuration.deviceTree = try argument(option)
-        case "drive": try takeDrive(try argument(option))
+        case "drive": configuration.drives.append(try DriveOption(try argument(option)))
         // As in QEMU, the third disk of the machine's own kind.
         case "cdrom": configuration.drives.append(DriveOption(id: "virtio2", file: try argument(option), isReadOnly: true, isOptical: true))
         case "device": try takeDevice(try argument(option))
@@ -107,75 +107,6 @@ struct CommandLineReader {
         case let name where Self.missing.contains(name): throw ConfigurationError("option '-\(name)' is not supported")
         default: throw ConfigurationError("unknown option '-\(option)' (see -help)")
         }
-    }
-
-    private mutating func takeDrive(_ text: String) throws(ConfigurationError) {
-        var values = KeyValues(text), drive = DriveOption()
-        drive.id = values.take("id")
-        drive.file = values.take("file")
-        drive.format = values.take("format") ?? values.take("driver")
-        func flag(_ name: String) throws(ConfigurationError) -> Bool {
-            guard let text = values.take(name) else { return false }
-            guard let value = Properties.parseFlag(text) else { throw ConfigurationError("-drive: \(name) is '\(text)', expected on or off") }
-            return value
-        }
-        let isReadOnly = try flag("readonly"), isOldReadOnly = try flag("read-only")
-        drive.isReadOnly = isReadOnly || isOldReadOnly
-        drive.isTemporary = try flag("snapshot")
-        drive.copiesOnRead = try flag("copy-on-read")
-        if values["cache.direct"] != nil { drive.isDirect = try flag("cache.direct") }
-        if values["cache.no-flush"] != nil { drive.ignoresFlush = try flag("cache.no-flush") }
-        if let word = values.take("detect-zeroes") {
-            guard let detection = ZeroDetection(rawValue: word) else { throw ConfigurationError("-drive: detect-zeroes is '\(word)', expected off, on or unmap") }
-            drive.zeroDetection = detection
-        }
-        // A failed request is told to the guest: the machine does not stop for it.
-        for name in ["werror", "rerror"] {
-            guard let word = values.take(name) else { continue }
-            guard word == "report" else { throw ConfigurationError("-drive: \(name)=\(word) is not supported, expected report") }
-        }
-        if let bus = values.take("bus") { guard bus == "0" else { throw ConfigurationError("-drive: bus is '\(bus)': virt has one, 0") } }
-        if let interface = values.take("if") { drive.interface = interface }
-        guard ["none", "virtio", "pflash"].contains(drive.interface) else {
-            throw ConfigurationError("-drive: if is '\(drive.interface)', expected none, virtio or pflash")
-        }
-        for name in ["unit", "index"] {
-            guard let unit = values.take(name) else { continue }
-            guard let number = Int(unit), number >= 0 else { throw ConfigurationError("-drive: \(name) is '\(unit)', expected a number") }
-            drive.unit = number
-        }
-        drive.cache = values.take("cache")
-        drive.aio = values.take("aio")
-        switch values.take("discard") {
-        case nil, "ignore", "off": break
-        case "unmap", "on": drive.discards = true
-        case let other?: throw ConfigurationError("-drive: discard is '\(other)', expected ignore, off, unmap or on")
-        }
-        try takeLimits(&values, &drive)
-        switch values.take("media") {
-        case nil, "disk": break
-        case "cdrom": (drive.isOptical, drive.isReadOnly) = (true, true)
-        case let other?: throw ConfigurationError("-drive: media is '\(other)', expected disk or cdrom")
-        }
-        drive.options = values.pairs
-        guard drive.file != nil || drive.isOptical || drive.options.contains(where: { $0.name.hasPrefix("file.") }) else { throw ConfigurationError("-drive: no file is given") }
-        configuration.drives.append(drive)
-    }
-
-    /// `throttling.bps-total=…` or `bps=…`, and so on.
-    private func takeLimits(_ values: inout KeyValues, _ drive: inout DriveOption) throws(ConfigurationError) {
-        for name in ThrottleLimits.names {
-            // "bps-read-max-length" was "bps_rd_max_length".
-            var old = name.split(separator: "-").joined(separator: "_")
-            for (word, short) in [("_total", ""), ("_read", "_rd"), ("_write", "_wr")] {
-                if let range = old.firstRange(of: word) { old.replaceSubrange(range, with: short) }
-            }
-            guard let text = values.take("throttling." + name) ?? values.take(old) else { continue }
-            guard let number = Properties.parseSize(text) else { throw ConfigurationError("-drive: throttling.\(name) is '\(text)', expected a number") }
-            drive.limits[name] = number
-        }
-        drive.throttleGroup = values.take("throttling.group") ?? values.take("group")
-        do throws(BlockError) { try drive.limits.check() } catch { throw ConfigurationError("-drive: \(error)") }
     }
 
     private mutating func takeDevice(_ text: String) throws(ConfigurationError) {

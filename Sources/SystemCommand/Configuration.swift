@@ -5,36 +5,6 @@ import Core
 import Machines
 import Translation
 
-/// One `-drive`.
-struct DriveOption {
-    var id: String?
-    var file: String?
-    var format: String?
-    var isReadOnly = false
-    /// `media=cdrom`: read-only, and there need be no medium.
-    var isOptical = false
-    /// As in QEMU, the guest's discards reach the host's file only on request.
-    var discards = false
-    var cache: String?
-    /// `cache.direct=` and `cache.no-flush=`
-    var isDirect: Bool?, ignoresFlush: Bool?
-    var aio: String?
-    /// `detect-zeroes=`
-    var zeroDetection = ZeroDetection.off
-    /// `snapshot=on`: what the guest writes is forgotten at the end.
-    var isTemporary = false
-    /// `copy-on-read=on`
-    var copiesOnRead = false
-    /// What the format and, with `file.` in front, the protocol are told.
-    var options: [(name: String, value: String)] = []
-    /// `none`, `virtio` or `pflash`.
-    var interface = "virtio"
-    var unit: Int?
-    /// `throttling.…` and its older names: limits, and the group that shares them.
-    var limits = ThrottleLimits()
-    var throttleGroup: String?
-}
-
 /// A whole command line.
 struct Configuration {
     var machine = "virt"
