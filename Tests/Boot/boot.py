@@ -26,8 +26,8 @@ class Missing(Exception): pass
 
 class Machine:
     """A machine and its serial port."""
-    def __init__(self, *options, machine="virt", memory="512M"):
-        words = [apus, "system", "-M", machine, "-m", memory, "-display", "none", "-serial", "stdio", "-monitor", "none", *options]
+    def __init__(self, *options, machine="virt", memory="512M", command=(apus, "system")):
+        words = [*command, "-M", machine, "-m", memory, "-display", "none", "-serial", "stdio", "-monitor", "none", *options]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.text = self.seen = ""
 
@@ -247,7 +247,23 @@ def killed():
                 check(f"{form}: what was synced", told == sum, f"{number}: {told}")
 
 
-scenes = [kernels, killed, u_boot, uefi, installer, network]
+def narrow():
+    """OpenSBI and a supervisor on riscv32."""
+    program, source = f"{folder}/payload32", os.path.dirname(os.path.abspath(__file__)) + "/payload32.S"
+    subprocess.run(["riscv64-linux-gnu-gcc", "-march=rv32ima_zicsr", "-mabi=ilp32", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-Wl,-melf32lriscv,-Ttext=0x80400000,--build-id=none,--no-warn-rwx-segments",
+                    source, "-o", program], check=True)
+    subprocess.run(["riscv64-linux-gnu-objcopy", "-O", "binary", program, program + ".bin"], check=True)
+    command = f"{folder}/apus-system-riscv32"
+    os.path.lexists(command) or os.symlink(apus, command)
+    for harts in ["1", "2"]:
+        with Machine("-bios", firmware + "/lib/riscv32-linux-gnu/opensbi/generic/fw_dynamic.bin", "-kernel", program + ".bin", "-smp", harts, command=[command]) as machine:
+            check("OpenSBI of 32 bits", "rv32ima" in machine.until("PAYLOAD of 32 bits", 30))
+            machine.until("SV32 is on", 10)
+            machine.until("TIMER interrupts", 10)
+            check("riscv32: end", machine.ends() == 0)
+
+
+scenes = [kernels, narrow, killed, u_boot, uefi, installer, network]
 if unknown := set(wanted) - {scene.__name__ for scene in scenes}: sys.exit(f"boot.py: no scene {', '.join(unknown)}")
 for scene in scenes:
     if scene.__name__ not in wanted if wanted else scene is network and not full: continue
