@@ -60,14 +60,15 @@ export APUS_QEMU; APUS_QEMU=$("$SCRIPTS/fetch-qemu.sh") || exit 1
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
 # The longest first: none is left over at the end.
 part "unit tests" unit_tests
+part "fuzzing, coverage-guided" Tests/Fuzz/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 60 || echo 3)"
 part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "USB of machines with a real kernel" Tests/USB/run.sh
-part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 25)"
+part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 10)"
 part "what boots a machine: U-Boot, EDK2, GRUB, Debian's installer" Tests/Boot/run.sh ${APUS_FULL:+--full}
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
-part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 60)"
+part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 30)"
 part "disks of machines with a real kernel" Tests/Disks/run.sh
 part "networks of machines" Tests/Network/run.sh
 part "interrupt controllers of machines with a real kernel" Tests/Interrupts/run.sh
@@ -94,7 +95,6 @@ part "programs about the processor" Tests/Processor/run.sh
 
 if [ -n "${APUS_FULL:-}" ]; then
     part "guestfish on a disk that Apus serves" Tests/NBD/guestfish.sh
-    part "fuzzing, coverage-guided" Tests/Fuzz/run.sh 60
     part "run-time systems and compilers, fifty runs of each" Tests/Managed/run.sh 50
 fi
 

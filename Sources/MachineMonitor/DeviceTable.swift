@@ -40,6 +40,7 @@ public final class DeviceTable: Sendable {
         var gone: @Sendable (Entry) -> Void = { _ in }
         var departed: @Sendable (String) -> Void = { _ in }
         var diskDeparted: @Sendable (String) -> Void = { _ in }
+        var diskArrived: @Sendable (BlockDevice, Properties, String) -> Void = { _, _, _ in }
         var changed: @Sendable (Entry) -> Void = { _ in }
     }
     let parts: BoardParts
@@ -66,6 +67,8 @@ public final class DeviceTable: Sendable {
     var entries: [Entry] { state.withLock { $0.entries } }
     func find(_ name: String) -> Entry? { state.withLock { $0.entries.first { $0.name == name || $0.path == name } } }
     func onRemoval(_ body: @escaping @Sendable (Entry) -> Void) { state.withLock { $0.gone = body } }
+    /// Told of each disk with its device's properties and path.
+    public func onDiskArrival(_ body: @escaping @Sendable (BlockDevice, Properties, String) -> Void) { state.withLock { $0.diskArrived = body } }
     /// Told of a drive (`drive=`) whose device is gone.
     public func onDiskDeparture(_ body: @escaping @Sendable (String) -> Void) { state.withLock { $0.diskDeparted = body } }
     /// Whether a device has this drive.
@@ -154,6 +157,7 @@ public final class DeviceTable: Sendable {
         for disk in disks {
             disk.node.retain()
             blocks.attach(path, disk.root)
+            state.withLock { $0.diskArrived }(disk, properties, path)
         }
         let entry = Entry(name: name, hasIdentifier: id != nil, driver: driver, bus: bus ?? (device.model.bus == "pci" ? pci.root.name : device.model.bus), slot: slot,
                           properties: properties, disks: disks, virtio: virtio.map { GuardedFunction(function: $0) }, path: path,

@@ -121,6 +121,10 @@ public final class MachineMonitor: Sendable {
             EventDeclaration("GUEST_CRASHLOADED", [Parameter("action", .enumeration("GuestPanicAction", ["pause", "poweroff", "run"]))]),
             EventDeclaration("GUEST_PVSHUTDOWN", []),
             EventDeclaration("WATCHDOG", [Parameter("action", .enumeration("WatchdogAction", RunPolicy.Watchdog.allCases.map(\.rawValue)))]),
+            EventDeclaration("BLOCK_IO_ERROR", [
+                Parameter("qom-path", .text), Parameter("device", .text), Parameter("node-name", .text, optional: true), Parameter("operation", .enumeration("IoOperationType", ["read", "write"])),
+                Parameter("action", .enumeration("BlockErrorAction", DiskFailure.Action.allCases.map(\.rawValue))), Parameter("nospace", .flag, optional: true), Parameter("reason", .text),
+            ]),
             EventDeclaration("DEVICE_DELETED", [Parameter("device", .text, optional: true), Parameter("path", .text)]),
             EventDeclaration("BALLOON_CHANGE", [Parameter("actual", .integer)]),
             trayEvent,

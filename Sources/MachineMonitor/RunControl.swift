@@ -13,6 +13,8 @@ public final class RunControl: Sendable {
     public struct Parts: Sendable {
         public var loop: EventLoop
         public var clock: MachineClock
+        /// What waits for the machine to go on.
+        public var gate: RunGate
         public var processors: ProcessorSet
         /// Puts devices and memory back into their state after power-on; the vCPUs stand still.
         public var resetDevices: @Sendable () -> Void
@@ -23,10 +25,11 @@ public final class RunControl: Sendable {
         /// Ends the process.
         public var end: @Sendable (Int32) -> Void
 
-        public init(loop: EventLoop, clock: MachineClock, processors: ProcessorSet, start: UInt64, resetDevices: @escaping @Sendable () -> Void,
+        public init(loop: EventLoop, clock: MachineClock, gate: RunGate, processors: ProcessorSet, start: UInt64, resetDevices: @escaping @Sendable () -> Void,
                     flush: @escaping @Sendable () -> Void, end: @escaping @Sendable (Int32) -> Void) {
             self.loop = loop
             self.clock = clock
+            self.gate = gate
             self.processors = processors
             self.start = start
             self.resetDevices = resetDevices
@@ -108,6 +111,7 @@ public final class RunControl: Sendable {
             parts.clock.start()
             parts.processors.resume()
             emit("RESUME")
+            parts.gate.open()
         }
     }
 
@@ -129,6 +133,7 @@ public final class RunControl: Sendable {
             return status.state != .running
         }
         if stoodStill { emit("RESUME") }
+        parts.gate.open()
     }
 
     // MARK: resetting
@@ -138,6 +143,7 @@ public final class RunControl: Sendable {
         changing.withLock { _ in
             let wasRunning = state == .running
             if wasRunning { parts.processors.pause() }
+            parts.gate.dismiss()
             parts.resetDevices()
             let processors = parts.processors, start = parts.start
             processors.reset()
@@ -167,6 +173,7 @@ public final class RunControl: Sendable {
             return !status.isEnding
         }
         guard isFirst else { return }
+        parts.gate.dismiss()
         emit("SHUTDOWN", Self.cause(cause))
         _ = BackgroundThread.start { [parts] in parts.end(code) }
     }
@@ -188,7 +195,16 @@ public final class RunControl: Sendable {
             guard !crashLoaded else { return emit("GUEST_CRASHLOADED", .object([.init("action", .text("run"))])) }
             panicked()
         case .watchdog: watchdogExpired()
+        case .diskFailure(let failure): failed(failure)
         }
+    }
+
+    private func failed(_ failure: DiskFailure) {
+        emit("BLOCK_IO_ERROR", .object([
+            .init("qom-path", .text(failure.path)), .init("device", .text(failure.drive)), .init("node-name", .text(failure.node)), .init("operation", .text(failure.isWrite ? "write" : "read")),
+            .init("action", .text(failure.action.rawValue)), .init("nospace", .flag(failure.isNoSpace)), .init("reason", .text(failure.reason)),
+        ]))
+        if failure.action == .stop { stop(.ioError) }
     }
 
     private func panicked() {

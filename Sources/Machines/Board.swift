@@ -58,6 +58,7 @@ public final class BoardParts: @unchecked Sendable {
     public let root: Region
     public let memory: AddressSpace
     public let requests: MachineRequests
+    public let gate = RunGate()
     // Changed while the machine is built and by hot-plug, under the machine's own lock.
     public private(set) var slots: [DeviceSlot] = []
     public private(set) var blocks: [RAMBlock] = []

@@ -91,6 +91,7 @@ struct MachineAssembler {
         if configuration.network.isEmpty, !configuration.hasNoDefaults { _ = network.nextMAC() }
         let shares = try configuration.shares.open(), leftovers = Locked<[String]>([])
         let devices = deviceTable(board, parts, graph, blocks, network, streams.table, shares, leftovers)
+        drives.watchFailures(devices, parts.requests, parts.gate)
         for global in configuration.control.globals where !DeviceTable.isKnown(type: global.driver) {
             complain("warning: global \(global.driver).\(global.property) has invalid class name")
         }

@@ -2,6 +2,7 @@
 
 import Block
 import Core
+import Devices
 
 /// One `-drive`.
 struct DriveOption {
@@ -31,6 +32,8 @@ struct DriveOption {
     /// `throttling.…` and its older names: limits, and the group that shares them.
     var limits = ThrottleLimits()
     var throttleGroup: String?
+    /// `werror=` and `rerror=`; nil: not said.
+    var writeFailures: FailurePolicy?, readFailures: FailurePolicy?
 }
 
 extension DriveOption {
@@ -59,11 +62,13 @@ extension DriveOption {
             guard let detection = ZeroDetection(rawValue: word) else { throw ConfigurationError("-drive: detect-zeroes is '\(word)', expected off, on or unmap") }
             zeroDetection = detection
         }
-        // A failed request is told to the guest: the machine does not stop for it.
-        for name in ["werror", "rerror"] {
-            guard let word = values.take(name) else { continue }
-            guard word == "report" else { throw ConfigurationError("-drive: \(name)=\(word) is not supported, expected report") }
+        func policy(_ name: String) throws(ConfigurationError) -> FailurePolicy? {
+            guard let word = values.take(name), word != "auto" else { return nil }
+            guard let policy = FailurePolicy(rawValue: word) else { throw ConfigurationError("-drive: \(name) is '\(word)', expected report, ignore, stop, enospc or auto") }
+            return policy
         }
+        writeFailures = try policy("werror")
+        readFailures = try policy("rerror")
         if let bus = values.take("bus") { guard bus == "0" else { throw ConfigurationError("-drive: bus is '\(bus)': virt has one, 0") } }
         if let word = values.take("if") { interface = word }
         guard ["none", "virtio", "pflash"].contains(interface) else {

@@ -3,6 +3,7 @@
 import Block
 import BlockMonitor
 import Core
+import Devices
 import Host
 import MachineMonitor
 import Monitor
@@ -12,6 +13,7 @@ final class DriveSet: Sendable {
     private struct State {
         var drives: [String: Root] = [:]
         var groups: [String: ThrottleGroup] = [:]
+        var options: [String: DriveOption] = [:]
     }
     private let graph: BlockGraph
     private let blocks: BlockService
@@ -59,6 +61,7 @@ final class DriveSet: Sendable {
     /// Opens a drive, for devices and monitors to find by `id`.
     func add(_ drive: DriveOption, id: String) throws(ConfigurationError) {
         guard state.withLock({ $0.drives[id] }) == nil else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
+        state.withLock { $0.options[id] = drive }
         guard drive.file != nil || !drive.options.isEmpty else { return keep(Root(.empty()), id) }
         let node = try throttled(try open(drive), drive, id)
         do throws(BlockError) { try blocks.adopt(node) } catch {
@@ -77,6 +80,7 @@ final class DriveSet: Sendable {
     @discardableResult
     func remove(_ id: String) -> Bool {
         guard let root = state.withLock({ $0.drives.removeValue(forKey: id) }) else { return false }
+        state.withLock { $0.options[id] = nil }
         blocks.detach(root)
         blocks.release(root.node)
         try? root.node.close()
@@ -91,6 +95,17 @@ final class DriveSet: Sendable {
         state.withLock { $0.groups[name] = group }
         do throws(BlockError) { if !drive.limits.isUnlimited { try group.change(drive.limits) } } catch { throw ConfigurationError("-drive: \(error)") }
         return ThrottleDriver.node(node, group, graph)
+    }
+
+    /// Has disks do with failed requests what their device, or their drive, says: as in QEMU, the machine stops if the host has no
+    /// space for a write.
+    func watchFailures(_ devices: DeviceTable, _ requests: MachineRequests, _ gate: RunGate) {
+        devices.onDiskArrival { [self] (disk, properties, path) in
+            let drive = properties.text("drive") ?? "", options = state.withLock { $0.options[drive] }
+            func policy(_ name: String, _ own: FailurePolicy?, _ usual: FailurePolicy) -> FailurePolicy { properties.text(name).flatMap { FailurePolicy(rawValue: $0) } ?? own ?? usual }
+            disk.onFailure(FailureHandling(reads: policy("rerror", options?.readFailures, .report), writes: policy("werror", options?.writeFailures, .enospc),
+                                           drive: options == nil ? "" : drive, path: path, requests: requests, gate: gate))
+        }
     }
 
     // MARK: monitors

@@ -53,7 +53,7 @@ final class RunningMachine: @unchecked Sendable {
         var policy = configuration.control.policy
         if !configuration.reboots { policy.reboot = .shutdown }
         let ending = Locked<(@Sendable (Int32) -> Void)?>(nil)
-        control = RunControl(.init(loop: parts.loop, clock: parts.clock, processors: processors, start: board.resetVector, resetDevices: {
+        control = RunControl(.init(loop: parts.loop, clock: parts.clock, gate: parts.gate, processors: processors, start: board.resetVector, resetDevices: {
             parts.resetDevices()
             board.reset()
             for problem in board.reload() { complain("apus system: \(problem)") }

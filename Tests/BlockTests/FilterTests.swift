@@ -14,7 +14,7 @@ import Testing
         let path = try scratch.create(VDIFormat.self, "", size: 1 << 20)
         let node = try open(scratch, """
             {'driver': 'blkdebug', 'inject-error': [{'event': 'write', 'errno': 28, 'sector': 3}, {'event': 'flush', 'once': true}],
-             'file': {'driver': 'vdi', 'file': {'driver': 'file', 'filename': '\(path)'}}}
+             'image': {'driver': 'vdi', 'file': {'driver': 'file', 'filename': '\(path)'}}}
             """)
         try node.write(0, bytes: [1, 2, 3])
         #expect(throws: BlockError.self) { try node.write(1600, bytes: [1]) }
@@ -29,7 +29,7 @@ import Testing
         let path = try scratch.create(VDIFormat.self, "", size: 4 << 20)
         let node = try open(scratch, """
             {'driver': 'vdi', 'file': {'driver': 'blkdebug', 'inject-error.0.event': 'write', 'inject-error.0.once': true,
-             'file': {'driver': 'file', 'filename': '\(path)'}}}
+             'image': {'driver': 'file', 'filename': '\(path)'}}}
             """)
         #expect(throws: BlockError.self) { try node.write(10, bytes: [1]) }
         try node.write(10, bytes: [1])

@@ -1,92 +1,8 @@
 """Media of CD-ROM drives, small PCI devices: a guest and a monitor take turns.   media.py EMULATOR-AND-OPTIONS… (its -bios,
 -kernel and -initrd; the guest evaluates lines of its console). Works with QEMU too. Prints 'N passed, N failed'."""
-import json, os, re, socket, subprocess, sys, tempfile, time
+import re, time
 
-passed = failed = 0
-
-
-def check(what, good, detail=""):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print(f"FAILED  {what}: {detail}", flush=True)
-
-
-class Machine:
-    def __init__(self, *options):
-        folder = tempfile.mkdtemp(dir=".")
-        names = {name: f"{folder}/{name}" for name in ["qmp", "tty", "pci"]}
-        places = {name: f"unix:{path},server=on,wait=off" for name, path in names.items()}
-        options = [option.replace("PCI-STREAM", f"socket,id=s,path={names['pci']},server=on,wait=off") for option in options]
-        self.process = subprocess.Popen(sys.argv[1:] + ["-display", "none", "-qmp", places["qmp"], "-serial", places["tty"], *options], stdin=subprocess.DEVNULL)
-        self.folder, self.names, self.events, self.text = folder, names, [], ""
-        self.qmp = self.connect("qmp").makefile("rw")
-        self.qmp.readline()
-        self.do("qmp_capabilities")
-        self.tty = self.connect("tty")
-
-    def connect(self, name):
-        for _ in range(200):
-            stream = socket.socket(socket.AF_UNIX)
-            try:
-                stream.connect(self.names[name])
-                return stream
-            except OSError:
-                time.sleep(0.05)
-        raise TimeoutError(name)
-
-    def read(self):
-        message = json.loads(self.qmp.readline() or '{"event": "END"}')
-        if "event" in message:
-            self.events.append(message)
-        return message
-
-    def do(self, command, **arguments):
-        """What the command returns, or the text of its error."""
-        self.qmp.write(json.dumps({"execute": command, "arguments": {name.replace("_", "-"): value for name, value in arguments.items()}}) + "\n")
-        self.qmp.flush()
-        while True:
-            message = self.read()
-            if "return" in message:
-                return message["return"]
-            if "error" in message:
-                return message["error"]["desc"]
-
-    def moved(self):
-        """Whether trays have moved since this was asked last: device, open."""
-        self.do("query-status")
-        found = [(event["data"]["id"], event["data"]["tray-open"]) for event in self.events if event["event"] == "DEVICE_TRAY_MOVED"]
-        self.events = []
-        return found
-
-    def event(self, name):
-        while not any(event["event"] in (name, "END") for event in self.events):
-            self.read()
-        return next((event for event in self.events if event["event"] == name), {}).get("data")
-
-    def until(self, pattern, seconds=60):
-        self.tty.settimeout(seconds)
-        while not (found := re.search(pattern, self.text)):
-            data = self.tty.recv(65536)
-            if not data:
-                raise EOFError(self.text[-300:])
-            self.text += data.decode(errors="replace")
-        before, self.text = self.text[:found.start()], self.text[found.end():]
-        return before.replace("\r", "")
-
-    def guest(self, line):
-        self.tty.sendall(line.encode() + b"\n")
-        return self.until("GUEST-DONE")
-
-    def end(self):
-        try:
-            self.do("quit")
-            self.process.wait(10)
-        except Exception:
-            self.process.kill()
-        self.process.wait()
+from machine import Machine, check, sums
 
 
 def looking(disk):
@@ -198,4 +114,4 @@ try:
 except Exception as error:
     check("media", False, f"{type(error).__name__} {error}")
 machine.end()
-print(f"{passed} passed, {failed} failed")
+print(f"{sums[0]} passed, {sums[1]} failed")

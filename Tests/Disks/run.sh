@@ -106,13 +106,16 @@ found "RESULT /dev/vda data" "READ lower" "FILE lower"
 [[ $("$executable" img map --output=json copied.qcow2) =~ ^[^,]*,[^,]*,\ \"depth\":\ 0, ]] && ok || bad "copy-on-read: nothing was copied: $("$executable" img map --output=json copied.qcow2 | head -3)"
 [ "$(du -k z.img | cut -f1)" -lt 1024 ] && ok || bad "detect-zeroes=unmap: $(du -k z.img)"
 
-say "media, and small PCI devices"
+say "media, small PCI devices, requests that fail"
 mkdir -p own; printf '%s\n' 'stty -echo; echo GUEST-READY' 'while read -r line; do eval "$line"; echo GUEST-DONE; done' > own/script
 (cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
 timeout 600 python3 "$here/media.py" "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" > out
-grep FAILED out
-read -r good _ wrong _ < <(tail -1 out | grep passed || echo "0 passed, 1 failed")
-passed=$((passed + good)) failed=$((failed + wrong))
+taken() { grep FAILED out; read -r good _ wrong _ < <(tail -1 out | grep passed || echo "0 passed, 1 failed"); passed=$((passed + good)) failed=$((failed + wrong)); }
+taken
+MODULES="virtio_mmio virtio_blk virtio_scsi sd_mod nvme ahci xhci_pci usb_storage" "$here/initrd.sh" more.gz
+(cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat more.gz - > initrd.gz
+timeout 600 python3 "$here/failures.py" "$executable" system -M virt -m 256M -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" > out 2>&1
+taken
 boot 'for i in 1 2; do cat /dev/vda; done 2>/dev/null | sha256sum | sed "s/^/CD /" ; cat /sys/block/vda/ro | sed "s/^/ro /"' -cdrom cd.iso
 found "CD $(cat cd.iso cd.iso | sha256sum | sed 's/ .*//')" "ro 1"
 
@@ -123,7 +126,7 @@ refuse "there is no bus 'other.0'" -drive "$(none a.img a)" -device virtio-scsi-
 refuse "the bus has a drive already" -drive "$(none a.img a)" -device ahci,id=s -device ide-hd,drive=a,bus=s.0 -device ide-cd,bus=s.0
 refuse "Device needs media, but drive is empty" -drive media=cdrom
 refuse "Device needs media, but drive is empty" -drive if=none,id=e,media=cdrom -device virtio-scsi-pci -device scsi-hd,drive=e
-wanted=2 refuse "werror=stop is not supported, expected report" -drive file=cd.iso,werror=stop
+wanted=2 refuse "werror is 'pause', expected report, ignore, stop, enospc or auto" -drive file=cd.iso,werror=pause
 refuse "Invalid parameter 'bogus'" -drive file=cd.iso,format=raw,file.bogus=1
 wanted=2 refuse "media is 'tape', expected disk or cdrom" -drive file=cd.iso,media=tape
 refuse "has a unit 0 already" -drive "$(none a.img a)" -device virtio-scsi-pci -device scsi-hd,drive=a,scsi-id=1,lun=0 -device scsi-cd,scsi-id=1,lun=0

@@ -48,6 +48,7 @@ final class FaultyStorage: FilterStorage {
 /// The filter `blkdebug`.
 public enum FaultInjectionDriver: FilterDriver {
     public static let name = "blkdebug"
+    public static let child = "image"
     private static let events: [(String, FaultyStorage.Event)] = [
         ("read", .read), ("read_aio", .read), ("write", .write), ("write_aio", .write), ("flush", .flush), ("flush_to_disk", .flush),
     ]

@@ -26,8 +26,14 @@ public protocol CreatableStorage: StorageDriver {
 /// A filter: storage in front of one other node, its child `file`.
 public protocol FilterDriver: Sendable {
     static var name: String { get }
+    /// What descriptions call the node below: `file`, mostly.
+    static var child: String { get }
     static var options: [OptionDeclaration] { get }
     static func open(_ file: Node, _ options: OptionValues, _ access: Access) throws(BlockError) -> any Storage
+}
+
+extension FilterDriver {
+    public static var child: String { "file" }
 }
 
 /// Everything a graph can be built of. The executable's registry makes one; tests make their own.

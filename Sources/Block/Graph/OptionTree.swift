@@ -96,19 +96,19 @@ extension BlockGraph {
             throw .invalid("Unknown driver '\(driverName)'")
         }
         // What stands below: a description, a node's name, or a file name of our own.
-        let below: Node
-        if let file = take("file") {
+        let below: Node, role = driverName.flatMap { catalogue.filter($0) }?.child ?? "file"
+        if let file = take(role) {
             below = try openChild(file, access.forFile)
         } else if let filename = take("filename") {
             below = try openFile(try OptionTree.text(filename), access.forFile)
-        } else { throw .invalid("A block device must be specified for \"file\"") }
+        } else { throw .invalid("A block device must be specified for \"\(role)\"") }
         do {
             if let driverName, let filter = catalogue.filter(driverName) {
                 var values = OptionValues(filter.options)
                 for member in OptionTree.flattened(members) { try values.set(member.name, try OptionTree.text(member.value)) }
                 let storage: any Storage
                 if let filter = filter as? any ObjectUsingFilter.Type { storage = try filter.open(below, values, access, self) } else { storage = try filter.open(below, values, access) }
-                return Node(name: nodeName ?? automaticName(), driver: filter.name, filename: below.filename, storage: storage, access: access, children: [Child("file", below)])
+                return Node(name: nodeName ?? automaticName(), driver: filter.name, filename: below.filename, storage: storage, access: access, children: [Child(role, below)])
             }
             let backing = take("backing")
             let identity = FileIdentity(below.filename).map { [$0] } ?? []

@@ -15,6 +15,8 @@ public final class ATADisk: ATAUnit {
         Property("wwn", .integer, "world wide name", default: "0"),
         Property("rotation_rate", .integer, "revolutions a minute; 1: no rotation, 0: unknown", default: "0"),
         Property("physical_block_size", .size, "bytes of a block of the medium", default: "512"),
+        Property("werror", .choice(FailurePolicy.choices), "what becomes of writes that fail", default: "auto"),
+        Property("rerror", .choice(FailurePolicy.choices), "what becomes of reads that fail", default: "auto"),
         Property("write-cache", .choice(["on", "off", "auto"]), "whether there is a write cache", default: "auto"),
     ]
 

@@ -347,3 +347,9 @@ public final class NVMeController: PCIFunction, PCIStateObserver {
         for at in stride(from: 0, to: values.count, by: 2) { featureValues[UInt8(truncatingIfNeeded: values[at])] = values[at + 1] }
     }
 }
+
+extension NVMeController: DiskOwner {
+    public var disks: [BlockDevice] { [disk] }
+    /// The guest sees it when it identifies the namespace again: as QEMU's, the controller sends no events.
+    public func sizeChanged() {}
+}

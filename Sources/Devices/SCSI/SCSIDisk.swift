@@ -19,6 +19,8 @@ public final class SCSIDisk: SCSIUnit, RemovableDrive {
         Property("removable", .flag, "the medium can be taken out", default: "off"),
         Property("dpofua", .flag, "writes can be forced to the medium", default: "off"),
         Property("rotation_rate", .integer, "revolutions a minute; 1: no rotation, 0: unknown", default: "0"),
+        Property("werror", .choice(FailurePolicy.choices), "what becomes of writes that fail", default: "auto"),
+        Property("rerror", .choice(FailurePolicy.choices), "what becomes of reads that fail", default: "auto"),
         Property("write-cache", .choice(["on", "off", "auto"]), "whether there is a write cache", default: "auto"),
         Property("logical_block_size", .size, "bytes of a block", default: "512"),
         Property("physical_block_size", .size, "bytes of a block of the medium", default: "512"),

@@ -28,6 +28,7 @@ public final class BlockDevice: Sendable {
     private let counts = Locked(DiskStatistics())
     private let bytes: Locked<UInt64>
     private let cached = AtomicInt(1)
+    private let failures = Locked<FailureHandling?>(nil)
 
     /// - Parameter mayBeEmpty: there need be no medium.
     /// - Throws: the length cannot be had, or a writable disk was asked for and the node is not.
@@ -49,6 +50,9 @@ public final class BlockDevice: Sendable {
         let length = try node.length()
         bytes.withLock { $0 = length }
     }
+
+    /// What becomes of requests that fail; without it the guest is told.
+    public func onFailure(_ handling: FailureHandling) { failures.withLock { $0 = handling } }
 
     public var isEmpty: Bool { node.isEmpty }
     /// Exchanges the medium. - Returns: the old one, whose use the caller gives up.
@@ -83,7 +87,7 @@ public final class BlockDevice: Sendable {
         guard pieces.count > 0 else { return .done }
         pieces.willWrite()
         defer { pieces.willWrite() }
-        return run { (node) throws(BlockError) in try node.read(offset, scattered: Self.buffers(pieces)) } count: { statistics in
+        return run(isWrite: false) { (node) throws(BlockError) in try node.read(offset, scattered: Self.buffers(pieces)) } count: { statistics in
             statistics.reads += 1
             statistics.readBytes += UInt64(pieces.count)
         }
@@ -143,14 +147,30 @@ public final class BlockDevice: Sendable {
 
     public func flush() -> DiskResult { run { (node) throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
 
-    private func run(_ body: (Node) throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
-        do throws(BlockError) {
-            try root.use(body)
-            counts.withLock { count(&$0) }
-            return .done
-        } catch {
-            counts.withLock { $0.failures += 1 }
-            return .failed(error.kind)
+    private func run(isWrite: Bool = true, _ body: (Node) throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
+        while true {
+            do throws(BlockError) {
+                try root.use(body)
+                counts.withLock { count(&$0) }
+                return .done
+            } catch {
+                counts.withLock { $0.failures += 1 }
+                guard let handling = failures.withLock({ $0 }) else { return .failed(error.kind) }
+                var action = handling.action(error, isWrite: isWrite)
+                let thread = RequestThread.current
+                if action == .stop, thread == .handingOver || thread == .handedOver {
+                    RequestThread.current = .handedOver
+                    return .failed(error.kind)
+                }
+                if action == .stop, thread != .worker { action = .report }
+                let ticket = handling.gate.ticket
+                handling.tell(error, action, isWrite: isWrite, node: node.name)
+                switch action {
+                case .ignore: return .done
+                case .stop where handling.gate.wait(ticket): continue
+                case .report, .stop: return .failed(error.kind)
+                }
+            }
         }
     }
 }

@@ -113,12 +113,31 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
             guard !requests.isEmpty else { return }
             guard shared.isQuick, requests.allSatisfy(isSmall) else { return hand(queue, requests) }
             let start = EventLoop.now
-            let answers = requests.map { (request: $0, answer: shared.run($0)) }
-            shared.note(pace: (EventLoop.now &- start) / UInt64(answers.count))
+            let (answers, rest) = doHere(requests)
+            shared.note(pace: (EventLoop.now &- start) / UInt64(requests.count))
             shared.inFlight.end(answers.count)
             finish(answers)
+            guard rest.isEmpty else { return hand(queue, rest) }
         }
         hand(queue, [])
+    }
+
+    /// Does requests on the vCPU's thread. - Returns: their answers, and those that have to wait for the machine to go on.
+    private func doHere(_ requests: [Request]) -> ([Finished], [Request]) {
+        var answers: [Finished] = [], rest: [Request] = []
+        answers.reserveCapacity(requests.count)
+        RequestThread.current = .handingOver
+        for request in requests {
+            let answer = shared.run(request)
+            if RequestThread.current == .handedOver {
+                RequestThread.current = .handingOver
+                rest.append(request)
+            } else {
+                answers.append((request, answer))
+            }
+        }
+        RequestThread.current = .other
+        return (answers, rest)
     }
 
     /// Takes requests, counted as under way; none: nobody is emptying the queue any more.
@@ -157,6 +176,8 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     private static func run(_ requests: [Request], _ shared: Shared, _ deliver: @Sendable () -> Void, _ deliverIfFree: @Sendable () -> Void) {
         let start = EventLoop.now
         var delivered = start, unsaid = 0
+        RequestThread.current = .worker
+        defer { RequestThread.current = .other }
         for request in requests {
             let answer = shared.run(request)
             shared.finished.withLock { $0.append((request, answer)) }

@@ -14,6 +14,8 @@ public final class USBStorage: USBFunction {
         Property("drive", .reference("node"), "the disk"),
         Property("serial", .text, "serial number, up to 36 characters"),
         Property("removable", .flag, "the medium can be taken out", default: "off"),
+        Property("werror", .choice(FailurePolicy.choices), "what becomes of writes that fail", default: "auto"),
+        Property("rerror", .choice(FailurePolicy.choices), "what becomes of reads that fail", default: "auto"),
         Property("write-cache", .choice(["on", "off", "auto"]), "whether there is a write cache", default: "auto"),
         Property("logical_block_size", .size, "bytes of a block", default: "512"),
         Property("physical_block_size", .size, "bytes of a block of the medium", default: "512"),

@@ -16,6 +16,8 @@ public final class VirtioBlock: VirtioFunction, QueueResetting {
         Property("queue-size", .integer, "requests a queue can hold", default: "256"),
         Property("seg-max-adjust", .flag, "as many segments as the queue holds", default: "on"),
         Property("config-wce", .flag, "the guest may switch the write cache", default: "on"),
+        Property("werror", .choice(FailurePolicy.choices), "what becomes of writes that fail", default: "auto"),
+        Property("rerror", .choice(FailurePolicy.choices), "what becomes of reads that fail", default: "auto"),
         Property("write-cache", .choice(["on", "off", "auto"]), "whether the guest is told of a write cache", default: "auto"),
         Property("discard", .flag, "the guest may discard", default: "on"),
         Property("write-zeroes", .flag, "the guest may have zeros written", default: "on"),
