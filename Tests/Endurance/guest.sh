@@ -13,6 +13,21 @@ ip link set lo up
 for card in eth0 eth1; do ip link set $card up; done
 ip addr add 10.0.2.15/24 dev eth0; ip route add default via 10.0.2.2; ip addr add 192.168.77.2/24 dev eth1
 echo "PROCESSORS $(nproc)"
+# Debian's riscv64 kernel has no driver for hot-plug slots: this does by hand what it does. Every port is on or off, by its presence
+# and its button.
+byte() { dd if=$1/config bs=1 skip=$2 count=1 2>/dev/null | hexdump -e '1/1 "%u"'; }
+slot() { at=$(byte $1 52); while [ "$at" != 0 ] && [ "$(byte $1 $at)" != 16 ]; do at=$(byte $1 $((at + 1))); done; echo $at; }
+control() { printf "\\300\\$3" | dd of=$1/config bs=2 seek=$(($2 / 2 + 12)) count=1 conv=notrunc 2>/dev/null; }
+ports=; for port in /sys/bus/pci/devices/*; do [ "$(cat $port/class)" = 0x060400 ] && ports="$ports $port:$(slot $port)"; done
+porter() { while sleep 1; do for port in $ports; do
+    at=${port##*:} port=${port%:*}; status=$(byte $port $((at + 26))) off=$(($(byte $port $((at + 25))) & 4))
+    if [ $((status & 1)) = 1 ] && [ $off = 0 ]; then
+        printf '\001' | dd of=$port/config bs=1 seek=$((at + 26)) count=1 conv=notrunc 2>/dev/null
+        for gone in $port/0000:??:??.?; do echo 1 > $gone/remove; done
+        control $port $at 007; echo UNPLUGGED
+    elif [ $((status & 64)) = 64 ] && [ $off = 4 ]; then control $port $at 001; echo 1 > /sys/bus/pci/rescan; echo PLUGGED; fi
+done; done; }
+porter &
 network() { for where in "user 10.0.2.2" "tap 192.168.77.1"; do set -- $where
     for way in "" -R; do in_root iperf3 -c $2 -p 5201 -t $speed $way -J > /new/tmp/iperf 2>&1 && echo "IPERF3 $1 ${way:-up} $(grep -A12 '"sum_received"' /new/tmp/iperf | sed -n 's/.*"bits_per_second":[^0-9]*\([0-9]*\).*/\1/p' | head -1)" || { echo "BROKEN iperf3 $1 $way"; tail -5 /new/tmp/iperf; }; done; done; }
 network
