@@ -68,6 +68,16 @@ for format in raw qcow2; do
     try "$format: what was written is there" "$ten/qemu-io" -f $format -r -c 'read -P 3 1M 100k' -c 'read -P 0 2M 1M' -c 'read -P 4 3M 512' served.img
 done
 
+# How the host does the requests.
+for way in threads io_uring "native --cache=none"; do
+    cp source.raw served.img
+    # shellcheck disable=SC2086
+    serve apus -t -f raw --aio=$way served.img || continue
+    try "--aio=$way: read" "$ten/qemu-img" compare -f raw -F raw source.raw "$uri"
+    try "--aio=$way: written" nbdcopy --flush random.raw "$uri"
+    stop; equal "--aio=$way: what was written" random.raw served.img
+done
+
 # Servers for Apus's client.
 for format in raw qcow2; do
     "$ten/qemu-img" convert -f raw -O $format source.raw served.img
