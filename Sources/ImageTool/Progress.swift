@@ -1,26 +1,50 @@
-// Progress of long work: one line that is written over, as QEMU shows it. Shown on a terminal only.
+// Progress of long work: one line that is written over. With `-p`, on standard output as QEMU shows it; without, on standard error
+// once the work has taken more than a second. On a terminal only, and never with `-q`.
 
 import Glibc
+import Host
 
-struct Progress {
-    private let isShown: Bool
+struct Progress: Sendable {
+    private enum Kind: Sendable { case none, asked, unasked }
+    private let kind: Kind
+    private let began = Progress.now
+    /// The unasked line is there.
+    private let isThere = Locked(false)
 
     init(_ arguments: ParsedArguments) {
-        isShown = arguments.has("progress") && !arguments.isQuiet && isatty(1) == 1
+        if arguments.isQuiet { kind = .none } else if arguments.has("progress") { kind = isatty(1) == 1 ? .asked : .none } else { kind = isatty(2) == 1 ? .unasked : .none }
+    }
+
+    private static var now: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     /// What jobs call; nil where nothing is shown.
     var report: (@Sendable (Double) -> Void)? {
-        guard isShown else { return nil }
-        return { @Sendable fraction in Progress.line(fraction) }
+        guard kind != .none else { return nil }
+        return { @Sendable fraction in show(fraction) }
     }
 
-    private static func line(_ fraction: Double) {
+    private func show(_ fraction: Double) {
         let hundredths = Int((max(0, min(1, fraction)) * 10000).rounded())
         let cents = hundredths % 100
-        Output.standard("    (\(hundredths / 100).\(cents < 10 ? "0" : "")\(cents)/100%)\r")
+        let line = "    (\(hundredths / 100).\(cents < 10 ? "0" : "")\(cents)/100%)\r"
+        guard kind == .unasked else { return Output.standard(line) }
+        guard Progress.now - began > 1 else { return }
+        isThere.withLock { $0 = true }
+        Output.error(line)
     }
 
-    /// Ends the line.
-    func finish() { if isShown { Progress.line(1); Output.standard("\n") } }
+    /// Ends the line, or takes it away.
+    func finish() {
+        switch kind {
+        case .none: break
+        case .asked:
+            show(1)
+            Output.standard("\n")
+        case .unasked: if isThere.withLock({ $0 }) { Output.error("\r\u{1b}[K") }
+        }
+    }
 }

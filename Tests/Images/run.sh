@@ -153,6 +153,14 @@ for format in raw vdi; do
     cmp -s our.img their.img && ok || bad "io: bytes of $format"
 done
 
+# Long work shows how far it is, on a terminal: unasked after a second, with -p at once; nothing when piped, and with -q.
+head -c 9M /dev/urandom > slow.raw
+slow="driver=throttle,bps-total=4M,file.driver=file,file.filename=slow.raw"
+script -qec "'$executable' img convert --image-opts -O raw $slow fast.raw" typescript > out < /dev/null; grep -q '/100%)' out && ok || bad "progress, unasked: $(cat -A out)"
+script -qec "'$executable' img convert -p -O raw slow.raw fast.raw" typescript > out < /dev/null; grep -q '(100.00/100%)' out && ok || bad "progress, asked: $(cat -A out)"
+script -qec "'$executable' img convert -q --image-opts -O raw $slow fast.raw" typescript > out < /dev/null; [ -s out ] && bad "progress with -q: $(cat -A out)" || ok
+apus img convert --image-opts -O raw $slow fast.raw > out 2>&1; apus img convert -p -O raw slow.raw fast.raw >> out 2>&1; [ -s out ] && bad "progress when piped: $(cat -A out)" || ok
+
 # How the host does requests: all ways write the same; native ones demand that the page cache is passed by.
 apus img create -q -f qcow2 aio.qcow2 8M
 for way in threads io_uring native; do
