@@ -18,12 +18,17 @@ public final class RunGate: Sendable {
     }
     public var ticket: Ticket { state.look { Ticket(openings: $0.openings, dismissals: $0.dismissals) } }
 
+    /// - Parameter isPointless: looked at some times a second: nobody wants any more what the thread waits to do.
     /// - Returns: whether the machine goes on; false: whoever waits is to give up.
-    public func wait(_ ticket: Ticket) -> Bool {
-        state.wait { state in
-            if state.dismissals != ticket.dismissals { return false }
-            return state.openings != ticket.openings ? true : nil
-        } ?? false
+    public func wait(_ ticket: Ticket, _ isPointless: () -> Bool) -> Bool {
+        while !isPointless() {
+            let answer = state.wait(seconds: 0.05) { state -> Bool? in
+                if state.dismissals != ticket.dismissals { return false }
+                return state.openings != ticket.openings ? true : nil
+            }
+            if let answer { return answer }
+        }
+        return false
     }
 
     /// The machine goes on.

@@ -148,6 +148,7 @@ public final class BlockDevice: Sendable {
     public func flush() -> DiskResult { run { (node) throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
 
     private func run(isWrite: Bool = true, _ body: (Node) throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
+        let dismissals = RequestThread.dismissals
         while true {
             do throws(BlockError) {
                 try root.use(body)
@@ -167,7 +168,7 @@ public final class BlockDevice: Sendable {
                 handling.tell(error, action, isWrite: isWrite, node: node.name)
                 switch action {
                 case .ignore: return .done
-                case .stop where handling.gate.wait(ticket): continue
+                case .stop where handling.gate.wait(ticket, { RequestThread.dismissals != dismissals }): continue
                 case .report, .stop: return .failed(error.kind)
                 }
             }

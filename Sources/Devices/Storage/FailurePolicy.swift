@@ -3,6 +3,7 @@
 import Block
 import CHost
 import Core
+import Host
 
 /// What is done about failures of one direction.
 public enum FailurePolicy: String, Sendable, CaseIterable {
@@ -48,7 +49,7 @@ public struct FailureHandling: Sendable {
 
 /// How the thread that does a request may wait for the machine to go on.
 enum RequestThread: Int {
-    private static let slot: Int32 = 6
+    private static let slot: Int32 = 6, dismissalSlot: Int32 = 7
 
     /// Not at all: it is a vCPU's, or has the device's lock.
     case other = 0
@@ -63,4 +64,18 @@ enum RequestThread: Int {
         get { RequestThread(rawValue: Int(bitPattern: apus_thread_get(slot))) ?? .other }
         set { apus_thread_set(slot, UnsafeMutableRawPointer(bitPattern: newValue.rawValue)) }
     }
+
+    /// Runs a worker's requests. - Parameter dismissals: changes when nobody wants them any more.
+    static func working<Result>(_ dismissals: AtomicInt, _ body: () -> Result) -> Result {
+        apus_thread_set(dismissalSlot, Unmanaged.passUnretained(dismissals).toOpaque())
+        current = .worker
+        defer {
+            current = .other
+            apus_thread_set(dismissalSlot, nil)
+        }
+        return body()
+    }
+
+    /// How often the worker that this is has been told that nobody wants its requests.
+    static var dismissals: Int { apus_thread_get(dismissalSlot).map { Unmanaged<AtomicInt>.fromOpaque($0).takeUnretainedValue().load() } ?? 0 }
 }

@@ -18,6 +18,8 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
         private let waiting = Locked<(next: Int, batches: [Int: [Request]])>((0, [:]))
         let run: @Sendable (Request) -> Answer
         private let pace = AtomicInt(0)
+        /// Changes when requests under way need not wait for a stopped machine any more.
+        let dismissals = AtomicInt(0)
 
         init(_ run: @escaping @Sendable (Request) -> Answer) { self.run = run }
 
@@ -176,10 +178,8 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     private static func run(_ requests: [Request], _ shared: Shared, _ deliver: @Sendable () -> Void, _ deliverIfFree: @Sendable () -> Void) {
         let start = EventLoop.now
         var delivered = start, unsaid = 0
-        RequestThread.current = .worker
-        defer { RequestThread.current = .other }
         for request in requests {
-            let answer = shared.run(request)
+            let answer = RequestThread.working(shared.dismissals) { shared.run(request) }
             shared.finished.withLock { $0.append((request, answer)) }
             unsaid += 1
             let now = EventLoop.now
@@ -210,6 +210,7 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
             shared.finished.withLock { $0 += answers }
             shared.inFlight.end(batch.count)
         }
+        dismiss()
         shared.inFlight.wait()
         deliver()
     }
@@ -217,7 +218,11 @@ final class RequestWorkers<Request: Sendable, Answer: Sendable> {
     /// Waits for what is under way, and forgets its answers; what has not begun never does.
     func abandon() {
         shared.inFlight.end(shared.claimAll().reduce(0) { $0 + $1.count })
+        dismiss()
         shared.inFlight.wait()
         shared.finished.withLock { $0.removeAll() }
     }
+
+    /// What waits for the machine to go on fails instead: whoever stops it may be waiting for this thread.
+    private func dismiss() { shared.dismissals.store(shared.dismissals.load() &+ 1) }
 }
