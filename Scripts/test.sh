@@ -48,6 +48,8 @@ fetch() {
         && "$SCRIPTS/fetch-root.sh" riscv64 managed && "$SCRIPTS/fetch-machine-kit.sh" boot && "$SCRIPTS/fetch-riscv32.sh" && "$SCRIPTS/fetch-riscv32-programs.sh"
 }
 fetch > /dev/null & fetching=$!
+# A build has moments in which one processor has nothing to do: the fuzzer's own build takes those.
+nice -n 19 Tests/Fuzz/run.sh --build > /dev/null 2>&1 &
 
 say "building the tests (release)"
 began=$SECONDS log=$logs/swift

@@ -1,14 +1,16 @@
 #!/bin/bash
-# run.sh [SECONDS [TARGET…]]   coverage-guided fuzzing (libFuzzer) of what reads images, descriptors and descriptions.
+# run.sh [--build | SECONDS [TARGET…]]   coverage-guided fuzzing (libFuzzer) of what reads images, descriptors and descriptions.
 # SECONDS for each target (default 2: all targets in about a minute). Ends with 'N passed, N failed'.
 #   Seeds are made by apus img create and apus io; what is found on the way is kept in the cache and used the next time.
 #   A finding is kept too, and named: run it again with  .build/release/apus-fuzz TARGET FILE
+#   --build only builds the fuzzer.
 #   APUS_FUZZ_SANITIZE=address also looks for accesses outside of memory.
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
 cd "$REPO" || exit 1
 executable=${APUS:-$REPO/.build/release/apus}
+only_builds=; [ "${1:-}" = --build ] && { only_builds=1; shift; }
 seconds=${1:-2}; [ $# = 0 ] || shift
 sanitize=fuzzer${APUS_FUZZ_SANITIZE:+,$APUS_FUZZ_SANITIZE}
 build=.build-fuzz${APUS_FUZZ_SANITIZE:+-$APUS_FUZZ_SANITIZE}
@@ -18,6 +20,7 @@ say "building the fuzzer"
 # By lld: gold fails on these objects (internal error in format_file_lineno).
 swift build -c release --product apus-fuzz --scratch-path "$build" -Xswiftc -sanitize="$sanitize" -Xswiftc -DFUZZING -Xswiftc -use-ld=lld > "$log" 2>&1 ||
     { grep -E 'error' "$log" || tail -20 "$log"; echo "0 passed, 1 failed"; exit 1; }
+[ -z "$only_builds" ] || exit 0
 fuzzer=$build/release/apus-fuzz
 targets=("$@")
 [ $# -gt 0 ] || read -ra targets <<< "$(APUS_FUZZ_TARGET='' "$fuzzer" 2>&1 | sed -n 's/.*one of: //p')"

@@ -49,7 +49,7 @@ own="mode owner time nodes pipe umask"
 
 say "folders"
 folder pass
-boot one apus 'share tag; contents; names; owners; many 1500; tree; sharing xattr /mnt/data; escapes' -virtfs local,path=pass,mount_tag=tag,security_model=passthrough
+boot one apus 'share tag; contents; names; owners; many 400; tree; sharing xattr /mnt/data; escapes' -virtfs local,path=pass,mount_tag=tag,security_model=passthrough
 shared one pass $files $own many removed tree escapes
 has "extended attributes" one '^XATTR ok'
 folder theirs
