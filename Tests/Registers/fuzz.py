@@ -165,7 +165,7 @@ def listen(limit):
 
 QUESTIONS = ["query-status", "query-pci", "query-block", "query-blockstats", "query-cpus-fast", "query-chardev", "query-named-block-nodes", "query-balloon", "query-mice", "query-vnc"]
 SENTENCES = ["info usb", "info pci", "info network", "info mtree", "info qtree", "info registers -a", "info irq", "info blockstats"]
-resets = accesses = most = 0
+resets = most = 0
 try:
     lines.readline()
     do("qmp_capabilities")
@@ -184,8 +184,10 @@ try:
                 break
         for word in text.split(b"\n"):
             if b" accesses" in word:
-                accesses = int(word.split(b" accesses")[0].split()[-1] or 0)
-                most = max(most, accesses)
+                # The console may have been hit as well.
+                number = word.split(b" accesses")[0].split()[-1:]
+                if number and number[0].isdigit():
+                    most = max(most, int(number[0]))
         match pick.randrange(12):
             case 0: do("human-monitor-command", command_line=pick.choice(SENTENCES))
             case 1 | 2: do(pick.choice(QUESTIONS))
