@@ -62,12 +62,13 @@ export APUS_QEMU; APUS_QEMU=$("$SCRIPTS/fetch-qemu.sh") || exit 1
 "$SCRIPTS/build.sh" 2>&1 | grep -vE '^\[|^Build' || exit 1
 # The longest first: none is left over at the end.
 part "unit tests" unit_tests
-part "fuzzing, coverage-guided" Tests/Fuzz/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 60 || echo 3)"
+part "fuzzing, coverage-guided" Tests/Fuzz/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 60 || echo 2)"
 part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "USB of machines with a real kernel" Tests/USB/run.sh
-part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 --cases "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 10)"
-part "what boots a machine: U-Boot, EDK2, GRUB, Debian's installer" Tests/Boot/run.sh ${APUS_FULL:+--full}
+if [ -n "${APUS_FULL:-}" ]; then narrow=(--cases 1000); else narrow=(--cases 10 --engines interpreter,x64); fi
+part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 "${narrow[@]}"
+part "what boots a machine: U-Boot, EDK2, GRUB" Tests/Boot/run.sh ${APUS_FULL:+--full}
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh
 part "encrypted images beside qemu-img" Tests/Images/encryption.sh
 part "riscv64 instructions and random programs against QEMU" Tests/Differential/run.sh "$([ -n "${APUS_FULL:-}" ] && echo 1000 || echo 30)"

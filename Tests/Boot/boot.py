@@ -266,7 +266,7 @@ def narrow():
 scenes = [kernels, narrow, killed, u_boot, uefi, installer, network]
 if unknown := set(wanted) - {scene.__name__ for scene in scenes}: sys.exit(f"boot.py: no scene {', '.join(unknown)}")
 for scene in scenes:
-    if scene.__name__ not in wanted if wanted else scene is network and not full: continue
+    if scene.__name__ not in wanted if wanted else scene in (installer, network) and not full: continue
     began = time.monotonic()
     try:
         scene()
