@@ -1,7 +1,7 @@
 """A guest that writes nonsense to every device, and resets, stops and questions of a monitor in between.
 fuzz.py EMULATOR IMAGE SECONDS SEED CONFIGURATION; the image is registers.c's, what CONFIGURATION may be is in CONFIGURATIONS.
 The emulator has to stay there, answer, and let the guest go on after each reset. Prints 'N passed, N failed'."""
-import hashlib, json, os, random, selectors, socket, subprocess, sys, tempfile, time
+import atexit, hashlib, json, os, random, selectors, socket, subprocess, sys, tempfile, time
 
 emulator, image, seconds, seed, configuration = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 pick = random.Random(seed)
@@ -102,6 +102,8 @@ errors = open(f"{work}/errors", "w+b")
 process = subprocess.Popen([emulator, "system", "-M", "virt", "-smp", "2", "-m", "64M", "-bios", program, "-display", "none", "-action", "panic=none,shutdown=pause,reboot=reset",
                             "-object", "iothread,id=io", "-qmp", f"unix:{work}/qmp,server=on,wait=off", "-serial", f"unix:{work}/tty,server=on,wait=off", *CONFIGURATIONS[configuration]()],
                            stdin=subprocess.DEVNULL, stderr=errors)
+# Whatever happens here, no machine is left behind.
+atexit.register(lambda: os.environ.get("KEEP") or process.kill())
 
 
 def connect(name):
