@@ -16,6 +16,8 @@ struct QCOW2TableCache: Sendable {
     private var slots: [Slot] = []
     private var index: [UInt64: Int] = [:]
     private var hand = 0
+    /// The slot that was asked for last: tables are walked entry by entry.
+    private var recent = 0
     private(set) var dirtyCount = 0
 
     init(clusterSize: UInt64, budget: Int) {
@@ -29,11 +31,15 @@ struct QCOW2TableCache: Sendable {
 
     /// The slot that holds the slice at `offset`, read from `file` if it is not here.
     mutating func slot(_ offset: UInt64, _ file: Node) throws(BlockError) -> Int {
+        // No slice has the last offset: a slot with it is empty.
+        if recent < slots.count, slots[recent].offset == offset, offset != UInt64.max { return recent }
         if let known = index[offset] {
             slots[known].wasUsed = true
+            recent = known
             return known
         }
-        return try insert(offset, try file.bytes(offset, sliceBytes))
+        recent = try insert(offset, try file.bytes(offset, sliceBytes))
+        return recent
     }
 
     /// Takes a slice that is not in the file yet (or replaces what is here) as dirty.
