@@ -59,9 +59,9 @@ extension BlockService {
         guard storage.backing == nil else { throw .invalid("The overlay already has a backing image") }
         try refuseIfBusy(node)
         try node.flush()
-        // Those that stood on the node stand on the overlay; then the overlay stands on the node.
-        exchange(node, for: overlay)
+        // Those that stood on the node stand on the overlay, and may have been its only users; then the overlay stands on the node.
         node.retain()
+        exchange(node, for: overlay)
         storage.setBacking(node)
         return { [self] in
             storage.setBacking(nil)

@@ -1,24 +1,19 @@
 // Progress of long work: one line that is written over. With `-p`, on standard output as QEMU shows it; without, on standard error
 // once the work has taken more than a second. On a terminal only, and never with `-q`.
 
+import Core
 import Glibc
 import Host
 
 struct Progress: Sendable {
     private enum Kind: Sendable { case none, asked, unasked }
     private let kind: Kind
-    private let began = Progress.now
+    private let began = EventLoop.now
     /// The unasked line is there.
     private let isThere = Locked(false)
 
     init(_ arguments: ParsedArguments) {
         if arguments.isQuiet { kind = .none } else if arguments.has("progress") { kind = isatty(1) == 1 ? .asked : .none } else { kind = isatty(2) == 1 ? .unasked : .none }
-    }
-
-    private static var now: Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     /// What jobs call; nil where nothing is shown.
@@ -32,7 +27,7 @@ struct Progress: Sendable {
         let cents = hundredths % 100
         let line = "    (\(hundredths / 100).\(cents < 10 ? "0" : "")\(cents)/100%)\r"
         guard kind == .unasked else { return Output.standard(line) }
-        guard Progress.now - began > 1 else { return }
+        guard EventLoop.now &- began > 1_000_000_000 else { return }
         isThere.withLock { $0 = true }
         Output.error(line)
     }

@@ -11,9 +11,8 @@ import Monitor
 /// The drives of a machine.
 final class DriveSet: Sendable {
     private struct State {
-        var drives: [String: Root] = [:]
+        var drives: [String: (root: Root, option: DriveOption)] = [:]
         var groups: [String: ThrottleGroup] = [:]
-        var options: [String: DriveOption] = [:]
     }
     private let graph: BlockGraph
     private let blocks: BlockService
@@ -61,26 +60,24 @@ final class DriveSet: Sendable {
     /// Opens a drive, for devices and monitors to find by `id`.
     func add(_ drive: DriveOption, id: String) throws(ConfigurationError) {
         guard state.withLock({ $0.drives[id] }) == nil else { throw ConfigurationError("-drive: id '\(id)' is given twice") }
-        state.withLock { $0.options[id] = drive }
-        guard drive.file != nil || !drive.options.isEmpty else { return keep(Root(.empty()), id) }
+        guard drive.file != nil || !drive.options.isEmpty else { return keep(Root(.empty()), drive, id) }
         let node = try throttled(try open(drive), drive, id)
         do throws(BlockError) { try blocks.adopt(node) } catch {
             try? node.close()
             throw ConfigurationError("-drive: '\(id)': \(error)")
         }
-        keep(Root(node), id)
+        keep(Root(node), drive, id)
     }
 
-    private func keep(_ root: Root, _ id: String) {
-        state.withLock { $0.drives[id] = root }
+    private func keep(_ root: Root, _ drive: DriveOption, _ id: String) {
+        state.withLock { $0.drives[id] = (root, drive) }
         blocks.attach(id, root)
     }
 
     /// Closes a drive that no device uses any more. - Returns: whether there is one of that name.
     @discardableResult
     func remove(_ id: String) -> Bool {
-        guard let root = state.withLock({ $0.drives.removeValue(forKey: id) }) else { return false }
-        state.withLock { $0.options[id] = nil }
+        guard let (root, _) = state.withLock({ $0.drives.removeValue(forKey: id) }) else { return false }
         blocks.detach(root)
         blocks.release(root.node)
         try? root.node.close()
@@ -101,10 +98,10 @@ final class DriveSet: Sendable {
     /// space for a write.
     func watchFailures(_ devices: DeviceTable, _ requests: MachineRequests, _ gate: RunGate) {
         devices.onDiskArrival { [self] (disk, properties, path) in
-            let drive = properties.text("drive") ?? "", options = state.withLock { $0.options[drive] }
+            let drive = properties.text("drive") ?? "", option = state.withLock { $0.drives[drive]?.option }
             func policy(_ name: String, _ own: FailurePolicy?, _ usual: FailurePolicy) -> FailurePolicy { properties.text(name).flatMap { FailurePolicy(rawValue: $0) } ?? own ?? usual }
-            disk.onFailure(FailureHandling(reads: policy("rerror", options?.readFailures, .report), writes: policy("werror", options?.writeFailures, .enospc),
-                                           drive: options == nil ? "" : drive, path: path, requests: requests, gate: gate))
+            disk.onFailure(FailureHandling(reads: policy("rerror", option?.readFailures, .report), writes: policy("werror", option?.writeFailures, .enospc),
+                                           drive: option == nil ? "" : drive, path: path, requests: requests, gate: gate))
         }
     }
 
@@ -113,7 +110,7 @@ final class DriveSet: Sendable {
     /// Makes drive_add and drive_del known.
     func register(_ human: MachineMonitor, _ devices: DeviceTable) {
         // As in QEMU, a drive goes with the device that uses it.
-        devices.onDiskDeparture { [self] name in remove(name) }
+        devices.onDiskDeparture { [self, unowned devices] name in if !devices.uses(drive: name) { remove(name) } }
         human.add("drive_add", "[[domain:]bus:]slot OPTION[,…]", "add a drive: file=…,if=none,id=…") { [self] words throws(MonitorError) in
             guard words.count == 2 else { throw MonitorError("drive_add: expected a slot and the options of a drive") }
             do throws(ConfigurationError) {

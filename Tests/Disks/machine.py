@@ -1,5 +1,5 @@
 """A machine under test, with its QMP monitor and its console. The command line's words are the emulator and its first options."""
-import json, re, socket, subprocess, sys, tempfile, time
+import atexit, json, re, socket, subprocess, sys, tempfile, threading, time
 
 sums = [0, 0]
 
@@ -19,6 +19,7 @@ class Machine:
         places = {name: f"unix:{path},server=on,wait=off" for name, path in names.items()}
         options = [option.replace("PCI-STREAM", f"socket,id=s,path={names['pci']},server=on,wait=off") for option in options]
         self.process = subprocess.Popen(sys.argv[1:] + ["-display", "none", "-qmp", places["qmp"], "-serial", places["tty"], *options], stdin=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         self.folder, self.names, self.events, self.text = folder, names, [], ""
         stream = self.connect("qmp")
         stream.settimeout(60)
@@ -26,6 +27,22 @@ class Machine:
         self.qmp.readline()
         self.do("qmp_capabilities")
         self.tty = self.connect("tty")
+        self.printed = threading.Condition()
+        self.ended = False
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        """Takes what the console says as it comes: a guest whose console is full waits."""
+        try:
+            while data := self.tty.recv(65536):
+                with self.printed:
+                    self.text += data.decode(errors="replace")
+                    self.printed.notify()
+        except OSError:
+            pass        # The machine has gone.
+        with self.printed:
+            self.ended = True
+            self.printed.notify()
 
     def connect(self, name):
         for _ in range(200):
@@ -67,13 +84,14 @@ class Machine:
         return next((event for event in self.events if event["event"] == name), {}).get("data")
 
     def until(self, pattern, seconds=60):
-        self.tty.settimeout(seconds)
-        while not (found := re.search(pattern, self.text)):
-            data = self.tty.recv(65536)
-            if not data:
-                raise EOFError(self.text[-300:])
-            self.text += data.decode(errors="replace")
-        before, self.text = self.text[:found.start()], self.text[found.end():]
+        end = time.monotonic() + seconds
+        with self.printed:
+            while not (found := re.search(pattern, self.text)):
+                if self.ended:
+                    raise EOFError(self.text[-300:])
+                if not self.printed.wait(end - time.monotonic()):
+                    raise TimeoutError(f"{pattern} after {self.text[-300:]!r}")
+            before, self.text = self.text[:found.start()], self.text[found.end():]
         return before.replace("\r", "")
 
     def guest(self, line):

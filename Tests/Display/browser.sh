@@ -1,5 +1,5 @@
 #!/bin/bash
-# browser.sh   a console in a web page: Debian's noVNC in headless Chromium (Debian's, both unpacked or installed by
+# browser.sh   a console in a web page: Debian's noVNC in headless Chromium (both Debian's, installed by
 # install-packages.sh browser), connected to the WebSocket of `-vnc …,websocket=`. Ends with 'N passed, N failed'.
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")

@@ -35,7 +35,7 @@ iperf3 -s > server.log 2>&1 & processes+=($!)
     -netdev user,id=user -device virtio-net-pci,netdev=user -netdev tap,id=tap,ifname=apus0,script=no,downscript=no -device virtio-net-pci,netdev=tap \
     -device virtio-balloon-pci,id=balloon -device pcie-root-port,id=port0,chassis=1,slot=1 -device pcie-root-port,id=port1,chassis=2,slot=2 < /dev/null > out 2>&1 & machine=$!; processes+=($machine)
 
-command() { printf '%s\n' "$@" | python3 -c 'import socket, sys, time
+tell() { printf '%s\n' "$@" | python3 -c 'import socket, sys, time
 s = socket.socket(socket.AF_UNIX); s.connect("monitor"); s.settimeout(20)
 def prompt():
     seen = b""
@@ -49,11 +49,11 @@ rounds=0 refused=0
 deadline=$((SECONDS + seconds * 3 + 300))
 while ! grep -qa '^SYNCED' console && kill -0 $machine 2> /dev/null && [ $SECONDS -lt $deadline ]; do
     if ! grep -qa '^STRESSED' console; then
-        command "balloon 1024" "drive_add 0 file=plugged.qcow2,format=qcow2,if=none,id=p" "device_add virtio-blk-pci,drive=p,id=plugged,bus=port0" "netdev_add user,id=more" "device_add e1000e,netdev=more,id=card,bus=port1" > log; sleep 8
-        command "info balloon" "balloon 1536" "device_del plugged" "device_del card" >> log
+        tell "balloon 1024" "drive_add 0 file=plugged.qcow2,format=qcow2,if=none,id=p" "device_add virtio-blk-pci,drive=p,id=plugged,bus=port0" "netdev_add user,id=more" "device_add e1000e,netdev=more,id=card,bus=port1" > log; sleep 8
+        tell "info balloon" "balloon 1536" "device_del plugged" "device_del card" >> log
         # The guest has its time to let them go.
-        for _ in $(seq 180); do sleep 1; command "info qtree" > tree; grep -qE 'id "(plugged|card)"' tree || break; done
-        command "netdev_del more" >> log
+        for _ in $(seq 180); do sleep 1; tell "info qtree" > tree; grep -qE 'id "(plugged|card)"' tree || break; done
+        tell "netdev_del more" >> log
         grep -qE 'id "(plugged|card)"' tree && echo "Error: not unplugged" >> log
         grep -qE 'Error|not found|Duplicate' log && { refused=$((refused + 1)); grep -E 'Error|not found|Duplicate' log | head -2; }
         rounds=$((rounds + 1))

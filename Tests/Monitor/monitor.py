@@ -592,6 +592,17 @@ async def test_scsi():
         check("drive_del of a drive in use", "device_del" in await machine.human("drive_del e"))
         text = await console.run("for i in 1 2 3 4 5 6 7 8; do [ -e /sys/block/sdb ] && break; $B sleep 0.5; done; $B head -c 16 /dev/sdb")
         check("and comes again", "WRITTEN-BY-GUEST" in text, text)
+        # A node of blockdev-add that has come above a drive outlives it.
+        subprocess.run([apus, "img", "create", "-q", "-f", "qcow2", f"{folder}/above.qcow2", "4M"], check=True)
+        await machine.do("blockdev-add", **{"driver": "qcow2", "node_name": "above", "backing": None, "file": {"driver": "file", "filename": f"{folder}/above.qcow2"}})
+        await machine.do("blockdev-snapshot", node="e", overlay="above")
+        await machine.do("device_del", id="hot")
+        while (await machine.event("DEVICE_DELETED"))["data"].get("device") != "hot":
+            pass
+        check("the node above stays", "above" in [node["node-name"] for node in await machine.do("query-named-block-nodes")])
+        await machine.do("blockdev-del", node_name="above")
+        check("the drive is gone", "OK" in await machine.human(f"drive_add 0 file={folder}/disk2.img,format=raw,if=none,id=e"))
+        check("drive_del", await machine.human("drive_del e") == "" and "not found" in await machine.human("drive_del e"))
     async with Machine("-S", "-device", "virtio-scsi-pci,id=s,hotplug=off", "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", guest=False) as machine:
         await machine.refuses("a controller that cannot", "does not support hotplugging", "device_add", driver="scsi-hd", id="x", drive="d", bus="s.0")
 

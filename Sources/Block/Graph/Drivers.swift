@@ -23,10 +23,10 @@ public protocol CreatableStorage: StorageDriver {
     static func create(_ filename: String, size: UInt64, _ options: OptionValues) throws(BlockError)
 }
 
-/// A filter: storage in front of one other node, its child `file`.
+/// A filter: storage in front of one other node.
 public protocol FilterDriver: Sendable {
     static var name: String { get }
-    /// What descriptions call the node below: `file`, mostly.
+    /// What descriptions call the node below; if nothing is said, `file`.
     static var child: String { get }
     static var options: [OptionDeclaration] { get }
     static func open(_ file: Node, _ options: OptionValues, _ access: Access) throws(BlockError) -> any Storage

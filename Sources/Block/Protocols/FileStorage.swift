@@ -363,6 +363,7 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
 
     public func close() throws(BlockError) {
         requests.close()
+        locks.release()
         guard Glibc.close(descriptor) == 0 else { throw failure("closing", 0) }
     }
 }

@@ -350,6 +350,6 @@ public final class NVMeController: PCIFunction, PCIStateObserver {
 
 extension NVMeController: DiskOwner {
     public var disks: [BlockDevice] { [disk] }
-    /// The guest sees it when it identifies the namespace again: as QEMU's, the controller sends no events.
+    /// As QEMU's, a namespace keeps its size.
     public func sizeChanged() {}
 }

@@ -29,6 +29,8 @@ public final class BlockDevice: Sendable {
     private let bytes: Locked<UInt64>
     private let cached = AtomicInt(1)
     private let failures = Locked<FailureHandling?>(nil)
+    /// When a failure that does not stop the machine was told last, in nanoseconds; 0: never.
+    private let told = Locked<UInt64>(0)
 
     /// - Parameter mayBeEmpty: there need be no medium.
     /// - Throws: the length cannot be had, or a writable disk was asked for and the node is not.
@@ -147,6 +149,16 @@ public final class BlockDevice: Sendable {
 
     public func flush() -> DiskResult { run { (node) throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
 
+    /// As in QEMU, once a second: a guest may repeat what fails as often as it likes.
+    private var isTimeToTell: Bool {
+        let now = EventLoop.now
+        return told.withLock { last in
+            guard last == 0 || now &- last > 1_000_000_000 else { return false }
+            last = now
+            return true
+        }
+    }
+
     private func run(isWrite: Bool = true, _ body: (Node) throws(BlockError) -> Void, count: (inout DiskStatistics) -> Void) -> DiskResult {
         let dismissals = RequestThread.dismissals
         while true {
@@ -165,7 +177,7 @@ public final class BlockDevice: Sendable {
                 }
                 if action == .stop, thread != .worker { action = .report }
                 let ticket = handling.gate.ticket
-                handling.tell(error, action, isWrite: isWrite, node: node.name)
+                if action == .stop || isTimeToTell { handling.tell(error, action, isWrite: isWrite, node: node.name) }
                 switch action {
                 case .ignore: return .done
                 case .stop where handling.gate.wait(ticket, { RequestThread.dismissals != dismissals }): continue

@@ -32,7 +32,10 @@ struct QCOW2TableCache: Sendable {
     /// The slot that holds the slice at `offset`, read from `file` if it is not here.
     mutating func slot(_ offset: UInt64, _ file: Node) throws(BlockError) -> Int {
         // No slice has the last offset: a slot with it is empty.
-        if recent < slots.count, slots[recent].offset == offset, offset != UInt64.max { return recent }
+        if recent < slots.count, slots[recent].offset == offset, offset != UInt64.max {
+            slots[recent].wasUsed = true
+            return recent
+        }
         if let known = index[offset] {
             slots[known].wasUsed = true
             recent = known

@@ -100,7 +100,7 @@ extension PrivilegedConfiguration {
         case "svpbmt": hasSvpbmt = isOn
         case "svinval": hasSvinval = isOn
         case "smrnmi": hasSmrnmi = isOn
-        case "debug", "sdtrig": hasSdtrig = isOn
+        case "debug": hasSdtrig = isOn
         case "smmpm", "smnpm", "ssnpm":
             if isOn, xlen == .rv32 { throw .unsupportedFeature(name) }
             if name == "smmpm" { hasSmmpm = isOn } else if name == "smnpm" { hasSmnpm = isOn } else { hasSsnpm = isOn }
@@ -114,7 +114,7 @@ extension PrivilegedConfiguration {
     }
 
     private static let switches: Set<String> = [
-        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "smmpm", "smnpm", "ssnpm", "smrnmi", "debug", "sdtrig", "sv32", "sv39", "sv48", "sv57",
+        "h", "s", "u", "mmu", "pmp", "smaia", "ssaia", "smepmp", "smstateen", "sscofpmf", "sstc", "svadu", "svade", "svnapot", "svpbmt", "svinval", "smmpm", "smnpm", "ssnpm", "smrnmi", "debug", "sv32", "sv39", "sv48", "sv57",
     ]
 
     /// A format brings the narrower ones with it; without it the next narrower one is the widest.

@@ -56,10 +56,11 @@ struct Trigger {
         return kind.rawValue << (top - 4) | largest | data1
     }
 
-    fileprivate mutating func write1(_ value: UInt64, _ hart: Hart) {
+    /// - Parameter isLast: there is no trigger behind it that a chain could end at.
+    fileprivate mutating func write1(_ value: UInt64, _ hart: Hart, isLast: Bool) {
         kind = Kind(rawValue: value >> UInt64(hart.xlen.bits - 4) & 15) ?? .disabled
         guard kind != .disabled else { return data1 = 0 }
-        var mask = Self.load | Self.store | Self.execute | Self.machine | Self.chain
+        var mask = Self.load | Self.store | Self.execute | Self.machine | (isLast ? 0 : Self.chain)
         if hart.configuration.hasSupervisor { mask |= Self.supervisor }
         if hart.configuration.hasUser { mask |= Self.user }
         if Self.comparisons.contains(value >> 7 & 15) { mask |= 15 << 7 }
@@ -128,7 +129,8 @@ struct Trigger {
         return register.addressSpace == data3 >> 2 & (isWide ? 0xffff : 0x1ff)
     }
 
-    /// Whether an access of `bytes` bytes (any size: nil) at `address` meets what `tdata2` says.
+    /// Whether an access of `bytes` bytes at `address` meets what `tdata2` says of its size and of one of its first `count` addresses.
+    /// No size is that of a vector's stretch of elements.
     func matches(_ address: UInt64, bytes: Int, comparing count: Int, _ xlen: XLEN) -> Bool {
         if size != 0 {
             let encoded: UInt64? = switch bytes { case 1: 1; case 2: 2; case 4: 3; case 8: 5; default: nil }
@@ -237,7 +239,10 @@ extension ControlRegister {
         register(0x7a0, "tselect", read: { UInt64($0.triggers.selected) }, write: { hart, value in
             if value < Triggers.count { hart.triggers.selected = Int(value) }
         }),
-        register(0x7a1, "tdata1", read: { $0.triggers.all[$0.triggers.selected].shown($0.xlen) }, write: { hart, value in hart.changeTrigger { $0.write1(value, hart) } }),
+        register(0x7a1, "tdata1", read: { $0.triggers.all[$0.triggers.selected].shown($0.xlen) }, write: { hart, value in 
+            let isLast = hart.triggers.selected == Triggers.count - 1
+            hart.changeTrigger { $0.write1(value, hart, isLast: isLast) }
+         }),
         register(0x7a2, "tdata2", read: { $0.triggers.all[$0.triggers.selected].data2 }, write: { hart, value in hart.changeTrigger { $0.write2(value, hart.xlen) } }),
         register(0x7a3, "tdata3", read: { $0.triggers.all[$0.triggers.selected].data3 }, write: { hart, value in hart.changeTrigger { $0.write3(value, hart) } }),
         // Version 1 of the extension.
