@@ -5,6 +5,9 @@ import PackageDescription
 // debugging (`swift build`) make them.
 let hot: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
+// Tests that compute little are built fast instead of made fast.
+let plain: [SwiftSetting] = [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+
 // Targets stand in layers, lowest first; a target imports only from rooms above its own line here
 // (Tests/LayoutTests reads this file and fails on an upward edge).
 let package = Package(
@@ -73,27 +76,27 @@ let package = Package(
         ], path: "Tests/Privileged/Machine"),
         // Built by Tests/Fuzz/run.sh with libFuzzer; plainly, it runs inputs again.
         .executableTarget(name: "apus-fuzz", dependencies: ["Appliance", "Formats", "Block", "NBD", "Sockets", "Core", "Host"], path: "Tests/Fuzz", exclude: ["run.sh", "seeds.txt"]),
-        .testTarget(name: "HostTests", dependencies: ["Host", "CHost"]),
-        .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"]),
-        .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"]),
-        .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"]),
-        .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"], exclude: ["Golden"]),
+        .testTarget(name: "HostTests", dependencies: ["Host", "CHost"], swiftSettings: plain),
+        .testTarget(name: "TranslationTests", dependencies: ["Translation", "IR"], swiftSettings: plain),
+        .testTarget(name: "IRTests", dependencies: ["IR", "IRPasses"], swiftSettings: plain),
+        .testTarget(name: "UserModeTests", dependencies: ["UserMode", "RISCV", "Translation", "Host", "CHost"], swiftSettings: plain),
+        .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translation", "IR", "Interpreter"], exclude: ["Golden"], swiftSettings: plain),
         .testTarget(name: "BlockTests", dependencies: ["Block", "Formats", "Compression", "Cryptography", "Core", "Host"]),
         .testTarget(name: "TranslatedTests", dependencies: ["Translated", "RISCV", "Interpreter", "X64", "Translation", "IR", "Core", "Host", "CHost"]),
-        .testTarget(name: "NBDTests", dependencies: ["NBD", "Sockets", "Block", "Formats", "Core", "Host"]),
-        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "BlockMonitor", "NBD", "Block", "Formats", "Sockets", "Core", "Host"]),
-        .testTarget(name: "MachineMonitorTests", dependencies: ["MachineMonitor", "Core"]),
-        .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"]),
-        .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"]),
-        .testTarget(name: "NetTests", dependencies: ["Net", "Core", "Host"]),
-        .testTarget(name: "DisplayTests", dependencies: ["Display", "Devices", "Compression", "Core", "Host"]),
+        .testTarget(name: "NBDTests", dependencies: ["NBD", "Sockets", "Block", "Formats", "Core", "Host"], swiftSettings: plain),
+        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "BlockMonitor", "NBD", "Block", "Formats", "Sockets", "Core", "Host"], swiftSettings: plain),
+        .testTarget(name: "MachineMonitorTests", dependencies: ["MachineMonitor", "Core"], swiftSettings: plain),
+        .testTarget(name: "DebuggerTests", dependencies: ["Debugger", "Translation"], swiftSettings: plain),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "Block", "Core", "Host"], swiftSettings: plain),
+        .testTarget(name: "NetTests", dependencies: ["Net", "Core", "Host"], swiftSettings: plain),
+        .testTarget(name: "DisplayTests", dependencies: ["Display", "Devices", "Compression", "Core", "Host"], swiftSettings: plain),
         .testTarget(name: "LayoutTests"),
-        .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
-        .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"]),
+        .testTarget(name: "X64Tests", dependencies: ["X64", "Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"], swiftSettings: plain),
+        .testTarget(name: "GoldenTests", dependencies: ["X64", "RISCV", "IR", "IRPasses", "Translation"], exclude: ["Snippets", "Expected"], swiftSettings: plain),
         .target(name: "HostFloat", path: "Tests/HostFloat"),
         .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "HostFloat"]),
         .target(name: "TraceFuzzing", dependencies: ["IR", "IRPasses", "Translation"], path: "Tests/TraceFuzzing"),
-        .testTarget(name: "InterpreterTests", dependencies: ["Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"]),
+        .testTarget(name: "InterpreterTests", dependencies: ["Interpreter", "TraceFuzzing", "IR", "IRPasses", "Translation", "Host"], swiftSettings: plain),
     ],
     swiftLanguageModes: [.v6]
 )

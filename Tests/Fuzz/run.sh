@@ -135,8 +135,8 @@ for target in "${targets[@]}"; do
         -artifact_prefix="$findings/" "$corpus" "$work/seeds/$target" > "$log" 2>&1
     status=$?
     runs=$(sed -n 's/.*number_of_executed_units: //p' "$log") memory=$(sed -n 's/.*peak_rss_mb: //p' "$log")
-    # Without inputs run, nothing was tested.
-    if [ $status = 0 ] && [ "${runs:-0}" -gt 100 ]; then
+    # Without inputs run, nothing was tested. Some take 30 ms each.
+    if [ $status = 0 ] && [ "${runs:-0}" -gt 20 ]; then
         passed=$((passed + 1)); printf '%-12s %9s inputs, %5s MiB at most\n' "$target" "$runs" "$memory"
     else
         failed=$((failed + 1)); echo "FAILED  $target (status $status, ${runs:-0} inputs)"

@@ -1,7 +1,8 @@
 // ACPI for `virt`: the same machine as its device tree tells, in tables that firmware fetches by fw_cfg. After "RISC-V ACPI
-// Platform Requirements" (BRS): FADT (hardware-reduced), MADT with RINTC and PLIC, RHCT, SPCR, MCFG, DSDT.
+// Platform Requirements" (BRS): FADT (hardware-reduced), MADT with RINTC and what `aia=` chose, RHCT, SPCR, MCFG, DSDT.
 
 import Core
+import Devices
 import Firmware
 
 extension Virt {
@@ -39,15 +40,43 @@ extension Virt {
         return body
     }
 
-    /// RINTC: enabled, with the hart's context of supervisor mode in the PLIC.
+    /// RINTC (ACPI 6.6, section 5.2.12.24): enabled; where its supervisor's interrupts come from: a context of the PLIC, an IDC of the
+    /// APLIC, or interrupt files of its own.
     private func hartController(_ number: Int) -> [UInt8] {
-        [0x18, 36, 1, 0] + little(1 as UInt32) + little(UInt64(number)) + little(UInt32(number)) + little(UInt32(number * 2 + 1)) + little(0 as UInt64) + little(0 as UInt32)
+        let external: Int, files: (base: UInt64, size: UInt64)
+        switch options.interrupts {
+        case .plic: (external, files) = (number * 2 + 1, (0, 0))
+        case .aplic: (external, files) = (number, (0, 0))
+        case .imsic(let guests):
+            let size = MessageInterruptController.pageSize << UInt64(VirtInterrupts.indexBits(guests))
+            (external, files) = (0, (Map.supervisorIMSIC + UInt64(number) * size, size))
+        }
+        return [0x18, 36, 1, 0] + little(1 as UInt32) + little(UInt64(number)) + little(UInt32(number)) + little(UInt32(external))
+            + little(files.base) + little(UInt32(truncatingIfNeeded: files.size))
     }
 
     private var interruptControllers: [UInt8] {
-        let plic: [UInt8] = [0x1b, 36, 1, 0] + little(0 as UInt64) + little(UInt16(Source.count - 1)) + little(0 as UInt16) + little(0 as UInt32)
-            + little(UInt32(truncatingIfNeeded: Map.plic.size)) + little(Map.plic.base) + little(0 as UInt32)
-        return [UInt8](repeating: 0, count: 8) + (0 ..< options.processors).flatMap(hartController) + plic
+        let controllers: [UInt8]
+        switch options.interrupts {
+        case .plic:
+            controllers = [0x1b, 36, 1, 0] + little(0 as UInt64) + little(UInt16(Source.count - 1)) + little(0 as UInt16) + little(0 as UInt32)
+                + little(UInt32(truncatingIfNeeded: Map.plic.size)) + little(Map.plic.base) + little(0 as UInt32)
+        case .aplic: controllers = advancedController(interfaces: options.processors)
+        case .imsic(let guests): controllers = messageController(VirtInterrupts.indexBits(guests)) + advancedController(interfaces: 0)
+        }
+        return [UInt8](repeating: 0, count: 8) + (0 ..< options.processors).flatMap(hartController) + controllers
+    }
+
+    /// APLIC (section 5.2.12.26). - Parameter interfaces: its interrupt delivery controls; none where it sends messages.
+    private func advancedController(interfaces: Int) -> [UInt8] {
+        [0x1a, 36, 1, 0] + little(0 as UInt32) + little(0 as UInt64) + little(UInt16(truncatingIfNeeded: interfaces)) + little(UInt16(Source.count)) + little(0 as UInt32)
+            + little(Map.supervisorAPLIC.base) + little(UInt32(truncatingIfNeeded: Map.supervisorAPLIC.size))
+    }
+
+    /// IMSIC (section 5.2.12.25), of all harts: where the number of a guest and that of a hart are in an interrupt file's address.
+    private func messageController(_ guestBits: Int) -> [UInt8] {
+        let identities = little(UInt16(InterruptFile.identities)), hartBits = Int.bitWidth - (options.processors - 1).leadingZeroBitCount
+        return [0x19, 16, 1, 0] + little(0 as UInt32) + identities + identities + [UInt8(guestBits), UInt8(hartBits), 0, 24]
     }
 
     /// RHCT: the time base, what all harts can do, and one node a hart that points there.
@@ -72,7 +101,7 @@ extension Virt {
         return little(0 as UInt32) + little(Self.timebaseFrequency) + little(UInt32(count)) + little(UInt32(start)) + nodes
     }
 
-    /// SPCR: the 16550, its registers a byte each, 115200 baud, on interrupt 10 of the PLIC.
+    /// SPCR: the 16550, its registers a byte each, 115200 baud, on interrupt 10 of the interrupt controller.
     private var consoleRedirection: [UInt8] {
         let head: [UInt8] = [0x12, 0, 0, 0, 0, 32, 0, 1] + little(Map.serial) + [0x10, 0] + little(UInt32(Source.serial)) + [7, 0, 1, 0, 3, 0]
         return head + [0xff, 0xff, 0xff, 0xff] + [UInt8](repeating: 0, count: 16) + little(2 as UInt16) + little(88 as UInt16) + [0x2e, 0]
@@ -96,9 +125,10 @@ extension Virt {
         }
         let coherent = AML.name("_CCA", AML.integer(1))
         let clock = AML.package([AML.uuid("daffd814-6eba-4d8c-8a91-bc9bbf4aa301"), AML.package([AML.package([AML.string("clock-frequency"), AML.integer(3_686_400)])])])
+        let (controller, place) = options.interrupts == .plic ? ("RSCV0001", Map.plic) : ("RSCV0002", Map.supervisorAPLIC)
         return [
             AML.device("FWCF", [AML.name("_HID", AML.string("QEMU0002")), AML.name("_STA", AML.integer(0xb)), coherent, registers(Map.firmwareConfiguration, 0x18)]),
-            device("IC00", "RSCV0001", 0, [AML.name("_GSB", AML.integer(0)), registers(Map.plic.base, Map.plic.size)]),
+            device("IC00", controller, 0, [AML.name("_GSB", AML.integer(0)), registers(place.base, place.size)]),
             device("COM0", "RSCV0003", 0, [registers(Map.serial, 0x100, interrupt: Source.serial), AML.name("_DSD", clock)]),
         ] + (0 ..< Self.virtioSlots).map { slot in
             device("VR" + digits(slot, 2), "LNRO0005", slot, [coherent, registers(Map.virtio.base + UInt64(slot) * Map.virtio.stride, 0x1000, interrupt: Source.virtio + slot)])

@@ -15,7 +15,7 @@ extension Virt: MachineBoard {
     public func finish(_ files: BootFiles) throws(ConfigurationError) {
         placeEmptySlots()
         // The tables name a PLIC.
-        if options.hasACPI, options.interrupts == .plic { try describeACPI() }
+        if options.hasACPI { try describeACPI() }
         do throws(ImageError) { try load(files) } catch { throw ConfigurationError(error.description) }
     }
 
