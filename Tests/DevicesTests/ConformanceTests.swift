@@ -4,11 +4,15 @@
 import Block
 import Core
 import Devices
+import Foundation
 import Host
 import Testing
 
 @Suite struct ConformanceTests {
     static let names = DeviceCatalogue.all.filter { if case .pci = $0.maker { true } else { false } }.map(\.model.name)
+
+    /// `APUS_FULL=1`: much more nonsense.
+    private static let isLong = ProcessInfo.processInfo.environment["APUS_FULL"] != nil
 
     /// Repeatable.
     struct Random: RandomNumberGenerator {
@@ -55,7 +59,7 @@ import Testing
         #expect(try Self.saved(slot).count == fresh.count)
         // Damaged state is refused or taken, never more.
         var random = Random(state: 1)
-        for _ in 0 ..< 200 {
+        for _ in 0 ..< (Self.isLong ? 1000 : 60) {
             var damaged = used
             for _ in 0 ..< 4 { damaged[Int.random(in: 0 ..< damaged.count, using: &random)] = UInt8.random(in: 0 ... 255, using: &random) }
             try? Self.load(damaged, copy)
@@ -70,7 +74,7 @@ import Testing
         let slot = try machine.plug(name, port: port), function = machine.function(device: 3)
         var random = Random(state: 42)
         for offset in 0 ..< 4096 { for width in [1, 2, 4] where offset % width == 0 { _ = function.read(offset, width) } }
-        let end = EventLoop.now + 1_000_000_000
+        let end = EventLoop.now + (Self.isLong ? 2_000_000_000 : 250_000_000)
         while EventLoop.now < end {
             let windows = Self.windows(slot)
             let places = windows.map { (function.place($0.number), $0) }

@@ -42,6 +42,9 @@ enum Tools {
         let standardInput = Pipe(), standardOutput = Pipe()
         process.standardInput = standardInput
         process.standardOutput = standardOutput
+        // `waitUntilExit` looks every 50 ms only.
+        let end = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in end.signal() }
         try process.run()
         // Inputs are smaller than outputs and read first, but may exceed a pipe.
         let feeder = Thread {
@@ -51,7 +54,7 @@ enum Tools {
         }
         feeder.start()
         let output = standardOutput.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
+        end.wait()
         guard process.terminationStatus == 0 else {
             throw ToolError(description: "\(program) \(arguments.joined(separator: " ")): status \(process.terminationStatus)")
         }
