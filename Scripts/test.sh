@@ -66,7 +66,7 @@ part "fuzzing, coverage-guided" Tests/Fuzz/run.sh "$([ -n "${APUS_FULL:-}" ] && 
 part "folders, sockets and memory that guest and host share" Tests/Sharing/run.sh
 part "real programs of Debian trixie riscv64" Tests/EndToEnd/run.sh ${APUS_FULL:+--full}
 part "USB of machines with a real kernel" Tests/USB/run.sh
-if [ -n "${APUS_FULL:-}" ]; then narrow=(--cases 1000); else narrow=(--cases 10 --engines interpreter,x64); fi
+if [ -n "${APUS_FULL:-}" ]; then narrow=(--cases 1000); else narrow=(--cases 10 --engines interpreter,x64 --every 3); fi
 part "riscv32 instructions and random programs against QEMU" .build/release/apus-differential --xlen 32 "${narrow[@]}"
 part "what boots a machine: U-Boot, EDK2, GRUB" Tests/Boot/run.sh ${APUS_FULL:+--full}
 part "NBD, TLS and the storage daemon with real clients" Tests/NBD/run.sh

@@ -1,9 +1,9 @@
 // Differential tests of the riscv64 and riscv32 guests against QEMU 10. The last line of output is `N passed, N failed`.
 //
 //     apus-differential [--cases N] [--seed N] [--only NAME,…] [--engines NAME,…] [--programs N] [--apus PATH]
-//                       [--xlen 32|64]
+//                       [--xlen 32|64] [--every N]
 //
-// Cases are per instruction. `--only` takes mnemonics, or one of the parts `encodings`, `user` and `sequences`.
+// Cases are per instruction. `--every N` tests an N-th of the instructions, each day another. `--only` takes mnemonics, or one of the parts `encodings`, `user` and `sequences`.
 
 import Foundation
 import Host
@@ -15,7 +15,7 @@ while let argument = arguments.first {
     arguments.removeFirst()
     guard argument.hasPrefix("--"), let value = arguments.first else {
         print("usage: apus-differential [--cases N] [--seed N] [--only NAME,…] [--engines interpreter-plain,interpreter,x64] "
-            + "[--programs N] [--apus PATH] [--xlen 32|64]")
+            + "[--programs N] [--apus PATH] [--xlen 32|64] [--every N]")
         exit(2)
     }
     arguments.removeFirst()
@@ -48,7 +48,8 @@ var outcome = Outcome()
 do {
     if only.isEmpty || !["encodings", "user", "sequences"].contains(only[0]) {
         outcome += try SingleInstructions(casesPerInstruction: cases, seed: seed, only: only == ["vectors"] ? [] : only, engines: engines, qemu: qemu, xlen: xlen,
-                                          vectorBytes: vectorBits / 8, onlyVectors: only == ["vectors"]).run(in: folder)
+                                          vectorBytes: vectorBits / 8, onlyVectors: only == ["vectors"],
+                                          every: max(1, options["every"].flatMap { Int($0) } ?? 1)).run(in: folder)
     }
     if isWanted("encodings") {
         for model in InstructionCatalogue.models {
