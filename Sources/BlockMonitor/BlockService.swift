@@ -84,7 +84,7 @@ public final class BlockService: Sendable {
     /// Makes a node and those below it known that a drive has opened.
     public func adopt(_ node: Node) throws(BlockError) { try adopt(node, nil, isOwned: false) }
     /// Forgets such a node, unless it is one of `blockdev-add`, or somebody else uses it, as after a snapshot; its user closes it.
-    public func release(_ node: Node) { changing.withLock { _ in if entry(node.name)?.isOwned != true, node.userCount <= 1 { forget(node) } } }
+    public func release(_ node: Node) { changing.withLock { _ in forgetUnlessHeld(node) } }
     /// A node by its own name, or that of its drive.
     public func node(_ name: String) -> Node? { do throws(BlockError) { return try find(name) } catch { return nil } }
     /// All nodes with something to write.

@@ -31,7 +31,7 @@ extension BlockService {
                 root.leave()
                 try? previous.close()
             }
-            if entry(old.name)?.node === old, entry(old.name)?.isOwned == false, old.userCount <= 1 { forget(old) }
+            forgetUnlessHeld(old)
             try? old.close()
         }
     }

@@ -99,7 +99,12 @@ extension BlockService {
         state.withLock { state in
             if state.nodes[node.name]?.node === node { state.nodes[node.name] = nil }
         }
-        for child in node.children where child.node.userCount <= 1 && entry(child.node.name)?.isOwned != true { forget(child.node) }
+        for child in node.children { forgetUnlessHeld(child.node) }
+    }
+
+    /// Forgets what its last user is about to give up, but for nodes of `blockdev-add`.
+    func forgetUnlessHeld(_ node: Node) {
+        if entry(node.name)?.isOwned != true, node.userCount <= 1 { forget(node) }
     }
 
     private func deleteNode(_ name: String) throws(BlockError) {

@@ -3,7 +3,8 @@
 //     apus-differential [--cases N] [--seed N] [--only NAME,…] [--engines NAME,…] [--programs N] [--apus PATH]
 //                       [--xlen 32|64] [--every N]
 //
-// Cases are per instruction. `--every N` tests an N-th of the instructions, each day another. `--only` takes mnemonics, or one of the parts `encodings`, `user` and `sequences`.
+// Cases are per instruction. `--every N` tests an N-th of the instructions, each day another. `--only` takes mnemonics, or one
+// of the parts `encodings`, `user` and `sequences`.
 
 import Foundation
 import Host

@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh [--build | SECONDS [TARGET…]]   coverage-guided fuzzing (libFuzzer) of what reads images, descriptors and descriptions.
-# SECONDS for each target (default 2: all targets in about a minute). Ends with 'N passed, N failed'.
+# SECONDS for each target (default 2: all targets in two minutes or so). Ends with 'N passed, N failed'.
 #   Seeds are made by apus img create and apus io; what is found on the way is kept in the cache and used the next time.
 #   A finding is kept too, and named: run it again with  .build/release/apus-fuzz TARGET FILE
 #   --build only builds the fuzzer.

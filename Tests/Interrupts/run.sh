@@ -56,14 +56,13 @@ say "ACPI's tables beside QEMU's"
 MODULES=qemu_fw_cfg "$here/../Disks/initrd.sh" base.gz
 echo 'echo TABLES; head -c 32768 /sys/firmware/qemu_fw_cfg/by_name/etc/acpi/tables/raw | gzip | base64; echo END' > own/script
 (cd own && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > initrd.gz
-tables() {  # tables MACHINE HARTS: of both, compared. RHCT differs in the extensions there are, the DSDT in the form of one package
-    local name
+tables() {  # tables MACHINE HARTS: of both, compared. RHCT differs in the extensions there are, XSDT in where tables lie
     machine=$1 harts=$2
-    for name in "$executable system" "$ten"; do
-        timeout 400 $name -M "$machine" -m 256M -smp "$harts" -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet" < /dev/null 2>&1 | tr -d '\r' > "${name##*/}"
-    done
-    python3 "$here/acpi.py" "${executable##*/} system" "${ten##*/}" > out
-    found "^same APIC" "^same FACP" "^same MCFG" "^same SPCR"
+    local options=(-M "$machine" -m 256M -smp "$harts" -nographic -bios "$firmware" -kernel "$kernel" -initrd initrd.gz -append "console=ttyS0 quiet")
+    timeout 400 "$executable" system "${options[@]}" < /dev/null 2>&1 | tr -d '\r' > ours
+    timeout 400 "$ten" "${options[@]}" < /dev/null 2>&1 | tr -d '\r' > theirs
+    python3 "$here/acpi.py" ours theirs > out
+    found "^same APIC" "^same DSDT" "^same FACP" "^same MCFG" "^same SPCR"
 }
 tables virt 2; tables virt,aia=aplic 3; tables virt,aia=aplic-imsic,aia-guests=2 5
 say "what cannot be"

@@ -1,121 +1,8 @@
 """The monitor of a machine, by the client that QEMU's own tests use (qemu.qmp). Prints one line for each failure and
 'N passed, N failed' at the end.   monitor.py APUS FIRMWARE KERNEL INITRD FOLDER [REFERENCE]"""
-import asyncio, contextlib, json, os, re, shutil, signal, subprocess, sys, time
-from qemu.qmp import QMPClient, ExecuteError
-
-apus, firmware, kernel, initrd, folder = sys.argv[1:6]
-efi = firmware.split("/usr/")[0] + "/usr/share/qemu-efi-riscv64"
-reference = sys.argv[6] if len(sys.argv) > 6 else None
-passed = failed = 0
-
-
-def check(what, good, detail=""):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print(f"FAILED  {what}: {detail}", flush=True)
-
-
-class Console:
-    """The guest's serial port on a socket."""
-    async def open(self, path):
-        self.reader, self.writer = await asyncio.open_unix_connection(path)
-        self.text = ""
-        return self
-
-    async def until(self, pattern, seconds=40):
-        end = time.monotonic() + seconds
-        while not re.search(pattern, self.text):
-            try:
-                data = await asyncio.wait_for(self.reader.read(65536), max(0.05, end - time.monotonic()))
-            except asyncio.TimeoutError:
-                raise TimeoutError(f"no {pattern!r} in {self.text[-300:]!r}")
-            if not data:
-                raise TimeoutError(f"the console has ended after {self.text[-300:]!r}")
-            self.text += data.decode(errors="replace")
-        found = re.search(pattern, self.text)
-        before, self.text = self.text[:found.start()], self.text[found.end():]
-        return before
-
-    async def run(self, command, seconds=20):
-        self.text = ""
-        self.writer.write(command.encode() + b"\n")
-        await self.writer.drain()
-        return await self.until("GUEST-DONE", seconds)
-
-
-class Machine:
-    number = 0
-
-    def __init__(self, *options, guest=True, memory="256M"):
-        Machine.number += 1
-        self.name = f"{folder}/m{Machine.number}"
-        words = [apus, "system", "-M", "virt", "-m", memory, "-display", "none", "-qmp", f"unix:{self.name}.qmp,server=on,wait=off"]
-        if guest:
-            words += ["-bios", firmware, "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet",
-                      "-serial", f"unix:{self.name}.tty,server=on,wait=off"]
-        self.log = open(self.name + ".log", "w+")
-        self.process = subprocess.Popen(words + list(options), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-
-    def said(self):
-        """What it has written on its standard output and error."""
-        self.log.seek(0)
-        return self.log.read()
-
-    async def __aenter__(self):
-        self.client = QMPClient("test")
-        self.seen = []
-        for _ in range(200):
-            if os.path.exists(self.name + ".qmp"):
-                break
-            if self.process.poll() is not None:
-                break
-            await asyncio.sleep(0.05)
-        try:
-            await self.client.connect(self.name + ".qmp")
-        except Exception as error:
-            self.log.seek(0)
-            raise RuntimeError(f"{error}: {self.log.read()}")
-        return self
-
-    async def __aexit__(self, *_):
-        if self.process.poll() is None:
-            try:
-                await asyncio.wait_for(self.client.execute("quit"), 5)
-                await asyncio.to_thread(self.process.wait, 10)
-            except Exception:
-                self.process.kill()
-                self.process.wait()
-        try:
-            await self.client.disconnect()
-        except Exception:
-            pass
-
-    async def console(self):
-        return await Console().open(self.name + ".tty")
-
-    async def do(self, name, /, **arguments):
-        return await self.client.execute(name, {key.replace("_", "-"): value for key, value in arguments.items()} or None)
-
-    async def human(self, line):
-        return await self.client.execute("human-monitor-command", {"command-line": line})
-
-    async def refuses(self, what, text, name, /, **arguments):
-        try:
-            answer = await self.do(name, **arguments)
-            check(what, False, f"{name} gave {answer}")
-        except ExecuteError as error:
-            check(what, text in str(error), str(error))
-
-    async def event(self, *names, seconds=20):
-        """The next event of these names; others are remembered."""
-        while True:
-            event = await asyncio.wait_for(self.client.events.get(), seconds)
-            self.seen.append(event)
-            if event["event"] in names:
-                return event
+import asyncio, contextlib, json, os, re, shutil, signal, subprocess, time
+from qemu.qmp import QMPClient
+from client import Console, Machine, apus, check, efi, firmware, folder, initrd, kernel, reference, sums
 
 
 async def test_states():
@@ -538,25 +425,34 @@ fromhost: .dword 0
 
 
 async def test_acpi():
+    await acpi("virt", "SiFive PLIC")
+
+
+async def test_acpi_aia():
+    await acpi("virt,aia=aplic-imsic", "APLIC-MSI-RSCV0002")
+
+
+async def acpi(kind, controller):
     """EDK2 hands ACPI's tables to the kernel, which finds its devices by them."""
     shutil.copy(f"{efi}/RISCV_VIRT_VARS.fd", f"{folder}/vars.fd")
-    words = [apus, "system", "-M", "virt", "-m", "512M", "-smp", "2", "-nographic", "-monitor", "none", "-bios", firmware, "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0",
+    words = [apus, "system", "-M", kind, "-m", "512M", "-smp", "2", "-nographic", "-monitor", "none", "-bios", firmware, "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0",
              "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={efi}/RISCV_VIRT_CODE.fd", "-drive", f"if=pflash,unit=1,format=raw,file={folder}/vars.fd",
              "-drive", f"file={folder}/disk.img,format=raw,if=none,id=d", "-device", "virtio-blk-pci,drive=d", "-drive", f"file={folder}/disk2.img,format=raw,if=none,id=e", "-device", "virtio-blk-device,drive=e",
-             "-serial", f"unix:{folder}/acpi.tty,server=on,wait=off"]
+             "-serial", f"unix:{folder}/{controller.split()[0]}.tty,server=on,wait=off"]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         for _ in range(100):
-            if os.path.exists(f"{folder}/acpi.tty"):
+            if os.path.exists(f"{folder}/{controller.split()[0]}.tty"):
                 break
             await asyncio.sleep(0.05)
-        console = await Console().open(f"{folder}/acpi.tty")
+        console = await Console().open(f"{folder}/{controller.split()[0]}.tty")
         boot = await console.until("GUEST-READY", 100)
         for text in ["efi: EFI v2", "ACPI: RSDP", "ACPI: XSDT", "ACPI: RHCT", "ACPI: MCFG", "ACPI: SPCR", "ACPI: PCI Root Bridge [PCI0]"]:
             check(f"ACPI: {text}", text in boot, boot[-600:])
         check("no complaints about the tables", not re.search("ACPI (BIOS )?(Error|Warning|Exception)|incorrect checksum", boot, re.I), boot[-600:])
         text = await console.run("$B ls /sys/firmware/acpi/tables /proc/device-tree; $B cat /proc/interrupts; $B ls /sys/block; $B grep -c ^processor /proc/cpuinfo")
         check("tables in the guest", all(name in text for name in ["DSDT", "FACP", "APIC", "RHCT", "MCFG", "SPCR"]), text)
+        check(f"ACPI: {controller}", re.search(f"{controller}.*ttyS0", text), text)
         check("two processors", re.search("^2\r?$", text, re.M), text)
         check("disks on both buses", "vda" in text and "vdb" in text, text)
     finally:
@@ -644,13 +540,13 @@ async def test_schema():
 
 async def main():
     chosen = os.environ.get("ONLY")
-    for test in [test_states, test_human, test_options, test_objects, test_commands, test_debugger, test_machines, test_schema, test_policy, test_scsi, test_acpi, test_sources, test_guest]:
+    for test in [test_states, test_human, test_options, test_objects, test_commands, test_debugger, test_machines, test_schema, test_policy, test_scsi, test_acpi, test_acpi_aia, test_sources, test_guest]:
         if chosen and chosen not in test.__name__:
             continue
         try:
             await asyncio.wait_for(test(), 120)
         except Exception as error:
             check(test.__name__, False, f"{type(error).__name__} {error}")
-    print(f"{passed} passed, {failed} failed")
+    print(f"{sums[0]} passed, {sums[1]} failed")
 
 asyncio.run(main())

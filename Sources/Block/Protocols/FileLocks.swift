@@ -74,18 +74,6 @@ final class FileLocks: Sendable {
         }
     }
 
-    /// Lets go of everything. Closing would not do: a process that was forked a moment ago holds the description too.
-    func release() {
-        state.withLock { state in
-            for (permission, _) in FileLocks.names {
-                let bit = permission.rawValue.trailingZeroBitCount
-                if state.used.contains(permission) { _ = change(FileLocks.usedBase + bit, Int(F_UNLCK)) }
-                if state.unshared.contains(permission) { _ = change(FileLocks.unsharedBase + bit, Int(F_UNLCK)) }
-            }
-            state = State()
-        }
-    }
-
     private func inUse(_ what: String) -> BlockError {
         BlockError(.inUse, "Failed to get \(what) lock\nIs another process using the image [\(path)]?")
     }

@@ -363,7 +363,8 @@ public final class FileStorage: VectoredStorage, ResizableStorage, DescribedStor
 
     public func close() throws(BlockError) {
         requests.close()
-        locks.release()
+        // Closing would not do: a process that was forked a moment ago holds the description, and its locks, too.
+        try? lock(using: [], sharing: .all)
         guard Glibc.close(descriptor) == 0 else { throw failure("closing", 0) }
     }
 }

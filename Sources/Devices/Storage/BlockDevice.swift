@@ -149,8 +149,8 @@ public final class BlockDevice: Sendable {
 
     public func flush() -> DiskResult { run { (node) throws(BlockError) in try node.flush() } count: { $0.flushes += 1 } }
 
-    /// As in QEMU, once a second: a guest may repeat what fails as often as it likes.
-    private var isTimeToTell: Bool {
+    /// Once a second at most: a guest may repeat what fails as often as it likes. QEMU holds events back as much.
+    private func takeTimeToTell() -> Bool {
         let now = EventLoop.now
         return told.withLock { last in
             guard last == 0 || now &- last > 1_000_000_000 else { return false }
@@ -177,7 +177,7 @@ public final class BlockDevice: Sendable {
                 }
                 if action == .stop, thread != .worker { action = .report }
                 let ticket = handling.gate.ticket
-                if action == .stop || isTimeToTell { handling.tell(error, action, isWrite: isWrite, node: node.name) }
+                if action == .stop || takeTimeToTell() { handling.tell(error, action, isWrite: isWrite, node: node.name) }
                 switch action {
                 case .ignore: return .done
                 case .stop where handling.gate.wait(ticket, { RequestThread.dismissals != dismissals }): continue

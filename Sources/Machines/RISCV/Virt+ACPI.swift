@@ -75,7 +75,7 @@ extension Virt {
 
     /// IMSIC (section 5.2.12.25), of all harts: where the number of a guest and that of a hart are in an interrupt file's address.
     private func messageController(_ guestBits: Int) -> [UInt8] {
-        let identities = little(UInt16(InterruptFile.identities)), hartBits = Int.bitWidth - (options.processors - 1).leadingZeroBitCount
+        let identities = little(UInt16(InterruptFile.identities)), hartBits = VirtInterrupts.indexBits(options.processors - 1)
         return [0x19, 16, 1, 0] + little(0 as UInt32) + identities + identities + [UInt8(guestBits), UInt8(hartBits), 0, 24]
     }
 

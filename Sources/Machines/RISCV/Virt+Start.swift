@@ -14,7 +14,6 @@ extension Virt: MachineBoard {
     /// Loads everything; called when all devices are there. What is loaded is kept and put back at each reset.
     public func finish(_ files: BootFiles) throws(ConfigurationError) {
         placeEmptySlots()
-        // The tables name a PLIC.
         if options.hasACPI { try describeACPI() }
         do throws(ImageError) { try load(files) } catch { throw ConfigurationError(error.description) }
     }

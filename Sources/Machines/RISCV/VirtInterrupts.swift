@@ -11,8 +11,8 @@ struct VirtInterrupts {
     /// Of each hart; none without IMSICs.
     let files: [(machine: InterruptFile, supervisor: InterruptFile, guests: [InterruptFile])]
 
-    /// Guest numbers 0 (the supervisor itself) to `guests` take so many bits of the address of an interrupt file.
-    static func indexBits(_ guests: Int) -> Int { Int.bitWidth - max(guests, 0).leadingZeroBitCount }
+    /// Numbers from 0 to `largest`, of guests (0 is the supervisor itself) or of harts, take so many bits of the address of an interrupt file.
+    static func indexBits(_ largest: Int) -> Int { Int.bitWidth - max(largest, 0).leadingZeroBitCount }
 
     init(_ architecture: InterruptArchitecture, _ parts: BoardParts, _ wires: [HartInterrupts]) {
         self.architecture = architecture

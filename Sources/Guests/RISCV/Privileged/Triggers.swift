@@ -239,10 +239,10 @@ extension ControlRegister {
         register(0x7a0, "tselect", read: { UInt64($0.triggers.selected) }, write: { hart, value in
             if value < Triggers.count { hart.triggers.selected = Int(value) }
         }),
-        register(0x7a1, "tdata1", read: { $0.triggers.all[$0.triggers.selected].shown($0.xlen) }, write: { hart, value in 
+        register(0x7a1, "tdata1", read: { $0.triggers.all[$0.triggers.selected].shown($0.xlen) }, write: { hart, value in
             let isLast = hart.triggers.selected == Triggers.count - 1
             hart.changeTrigger { $0.write1(value, hart, isLast: isLast) }
-         }),
+        }),
         register(0x7a2, "tdata2", read: { $0.triggers.all[$0.triggers.selected].data2 }, write: { hart, value in hart.changeTrigger { $0.write2(value, hart.xlen) } }),
         register(0x7a3, "tdata3", read: { $0.triggers.all[$0.triggers.selected].data3 }, write: { hart, value in hart.changeTrigger { $0.write3(value, hart) } }),
         // Version 1 of the extension.
