@@ -1,5 +1,5 @@
-"""Requests that fail: what werror and rerror make of them, on every kind of disk.   failures.py EMULATOR-AND-OPTIONS… (its -bios,
--kernel and -initrd; the guest evaluates lines of its console). Prints 'N passed, N failed'."""
+"""Requests that fail: what werror and rerror make of them, on virtio-blk, SCSI and NVMe; with APUS_FULL=1 on AHCI and USB too.
+failures.py EMULATOR-AND-OPTIONS… (its -bios, -kernel and -initrd; the guest evaluates lines of its console). Prints 'N passed, N failed'."""
 import os, time
 
 from machine import Machine, check, sums
@@ -98,7 +98,8 @@ def stopped():
     check("quit", vm.process.wait(20) == 0)
 
 
-scenes = [(waits, kind, size) for kind in DEVICES for size in (["4k", "1M"] if kind == "virtio-blk" else ["64k"])]
+kinds = DEVICES if "APUS_FULL" in os.environ else ["virtio-blk", "scsi", "nvme"]
+scenes = [(waits, kind, size) for kind in kinds for size in (["4k", "1M"] if kind == "virtio-blk" else ["64k"])]
 scenes += [(told, "report", "WROTE-1", "report"), (told, "ignore", "WROTE-0", "ignore"), (reading,), (stopped,)]
 for scene, *words in scenes:
     try:

@@ -64,7 +64,8 @@ tables() {  # tables MACHINE HARTS: of both, compared. RHCT differs in the exten
     python3 "$here/acpi.py" ours theirs > out
     found "^same APIC" "^same DSDT" "^same FACP" "^same MCFG" "^same SPCR"
 }
-tables virt 2; tables virt,aia=aplic 3; tables virt,aia=aplic-imsic,aia-guests=2 5
+[ -z "${APUS_FULL:-}" ] || tables virt 2
+tables virt,aia=aplic 3; tables virt,aia=aplic-imsic,aia-guests=2 5
 say "what cannot be"
 wanted=2 refuse "'aia' is 'imsic', expected none, aplic or aplic-imsic" virt,aia=imsic
 refuse "spike has no property 'aia'" spike,aia=aplic

@@ -1,3 +1,4 @@
+# slow
 # seconds: 300
 # The guest's own g++: exceptions through frames and libraries, threads, futures, iostreams, virtual calls, RTTI.
 set -eu
