@@ -11,7 +11,7 @@ set -euo pipefail
 arch=${1:?usage: fetch-root.sh ARCH small|full|managed|compilers|load} size=${2:-small} suite=trixie
 small="base-files base-passwd libc-bin bash dash coreutils findutils grep sed gawk tar gzip xz-utils python3 perl lua5.4 openssl sqlite3 file"
 full="$small diffutils bzip2 zstd lz4 7zip mawk bc make git gcc-14 g++-14 binutils libc6-dev libpython3.13-testsuite python3-dev
- util-linux procps stress-ng busybox-static tzdata netbase media-types"
+ util-linux procps ncurses-base stress-ng busybox-static tzdata netbase media-types"
 managed="$small nodejs npm openjdk-21-jdk-headless pypy3 luajit ruby php-cli sbcl guile-3.0"
 compilers="$small gcc-14 binutils libc6-dev golang-go rustc ghc ocaml-nox"
 load="$small stress-ng fio iperf3 e2fsprogs iproute2 procps util-linux"

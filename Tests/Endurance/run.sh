@@ -6,10 +6,12 @@
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
-[ -n "${APUS_IN_NAMESPACE:-}" ] || { "$SCRIPTS/install-packages.sh" load && export APUS_IN_NAMESPACE=1 && exec unshare -n "$0" "$@"; exit 1; }
+if [ -z "${kit:-}" ]; then  # what comes over the network, before there is none
+    "$SCRIPTS/install-packages.sh" load && kit=$("$SCRIPTS/fetch-machine-kit.sh") && root=$("$SCRIPTS/fetch-root.sh" riscv64 load) || exit 1
+    export kit root; exec unshare -n "$0" "$@"
+fi
 seconds=${1:-600}
 executable=${APUS:-$REPO/.build/release/apus}
-kit=$("$SCRIPTS/fetch-machine-kit.sh") && root=$("$SCRIPTS/fetch-root.sh" riscv64 load) || exit 1
 work=$(mktemp -d) processes=(); trap 'kill -9 "${processes[@]}" 2> /dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0

@@ -115,6 +115,17 @@ for word in USED SMALL LOADED LARGE; do has "balloon" eight "^$word"; done
 grep -q DAMAGED eight && bad "balloon: damaged" || ok
 for word in STATISTICS SMALLER "BALLOON_CHANGE" LARGER REPORTED; do has "balloon, outside" host6 "^$word"; done
 
+say "an idle machine"
+# What the process has resident, but for the guest's memory, which is a mapping with a name here: 60 MiB are wanted.
+(echo '. /guest.sh; echo IDLE; sleep 1000' > script && echo script | cpio -o -H newc --quiet | gzip -1) | cat base.gz - > idle.gz
+"$executable" system -object memory-backend-memfd,id=m,size=256M -M virt,memory-backend=m -m 256M -nographic -bios "$firmware" \
+    -kernel "$kernel" -initrd idle.gz -append "console=ttyS0 quiet" < /dev/null > nine 2>&1 & machine=$!; processes+=($machine)
+for _ in {1..120}; do grep -qa '^IDLE' nine && break; sleep 1; done; sleep 4
+read -r guest other < <(awk '/^[0-9a-f]+-/ { named = /memfd:m / } /^Rss:/ { if (named) guest += $2; else other += $2 } END { print guest, other }' "/proc/$machine/smaps")
+kill $machine 2> /dev/null; wait $machine 2> /dev/null
+has "an idle machine" nine '^IDLE'
+[ "$guest" -gt 60000 ] && [ "$other" -lt $((60 * 1024)) ] && ok || bad "an idle machine has $other kB beside $guest kB of the guest's memory"
+
 say "what is refused"
 refuse "no security_model is given" -fsdev local,id=a,path=.
 refuse "driver 'synth' is not supported" -fsdev synth,id=a

@@ -34,12 +34,12 @@ extension X64Engine {
         var text = "OUT: [size=\(record.hostEnd - record.hostStart)]\n"
         let base = mapping.executable + Int(record.hostStart)
         var offset = 0
-        for index in 0 ..< Int(record.boundaryCount) {
-            let boundary = table.pointee.boundaries.base[Int(record.firstBoundary) + index]
-            let isLast = index + 1 == Int(record.boundaryCount)
-            let end = isLast ? Int(record.hostEnd - record.hostStart) : Int(table.pointee.boundaries.base[Int(record.firstBoundary) + index + 1].offset)
-            text += "  -- guest addr \(hex(record.pc &+ UInt64(bitPattern: Int64(boundary.pcDelta))))\n"
-            offset = Int(boundary.offset)
+        let boundaries = record.boundaries, words = table.pointee.boundaryWords.base
+        for index in 0 ..< Int(boundaries.count) {
+            let isLast = index + 1 == Int(boundaries.count)
+            let end = isLast ? Int(record.hostEnd - record.hostStart) : Int(boundaries.offset(index + 1, words))
+            text += "  -- guest addr \(hex(record.pc &+ UInt64(bitPattern: boundaries.pcDelta(index, words))))\n"
+            offset = Int(boundaries.offset(index, words))
             var line = "\(hex(UInt64(UInt(bitPattern: base + offset)))): "
             while offset < end {
                 let byte = base.load(fromByteOffset: offset, as: UInt8.self)

@@ -205,7 +205,7 @@ extension X64Engine {
 
     private func patchMachine(_ number: Int, to block: Int, _ context: UInt64) {
         let half = (number >> 24) & 1, index = number & 0xFF_FFFF
-        guard isChaining, half == Int(generation & 1), table.pointee.links.base[index].context == context else { return }
+        guard isChaining, half == Int(generation & 1), table.pointee.context(of: table.pointee.links.base[index]) == context else { return }
         patch(index, to: block)
     }
 
@@ -214,7 +214,7 @@ extension X64Engine {
         let half = (number >> 24) & 1, index = number & 0xFF_FFFF
         guard isChaining, half == Int(generation & 1) else { return }
         let record = halves[half].sites.base + index, site = record.pointee, link = halves[half].links.base + Int(site.link)
-        guard link.pointee.context == vcpu.context, link.pointee.target == Lowering.noTarget else { return }
+        guard halves[half].context(of: link.pointee) == vcpu.context, link.pointee.target == Lowering.noTarget else { return }
         if !site.isWaiting, site.mayChange(vcpu.pc) {
             record.pointee.isWaiting = true
             return

@@ -325,7 +325,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         acknowledge(vcpu, companion)
         let before = generation
         guard let block = findOrTranslate(link.target, vcpu.context, vcpu, companion) else { return 0 }
-        if isChaining, generation == before, half == Int(generation & 1), link.context == vcpu.context { patch(index, to: block) }
+        if isChaining, generation == before, half == Int(generation & 1), halves[half].context(of: link) == vcpu.context { patch(index, to: block) }
         let host = executableAddress(of: block)
         return host
     }
@@ -340,7 +340,7 @@ public final class X64Engine: Engine, @unchecked Sendable {
         acknowledge(vcpu, companion)
         let before = generation, pc = vcpu.pc
         guard let block = findOrTranslate(pc, vcpu.context, vcpu, companion) else { return 0 }
-        if isChaining, generation == before, half == Int(generation & 1), link.pointee.context == vcpu.context,
+        if isChaining, generation == before, half == Int(generation & 1), halves[half].context(of: link.pointee) == vcpu.context,
            link.pointee.target == Lowering.noTarget {
             if !site.isWaiting, site.mayChange(pc) {
                 record.pointee.isWaiting = true
@@ -409,34 +409,24 @@ public final class X64Engine: Engine, @unchecked Sendable {
         // Once a mebibyte.
         if end >> 20 != cursor >> 20 { mapping.settle(end) }
         let number = table.pointee.blocks.count
-        let firstBoundary = table.pointee.boundaries.count
-        for index in 0 ..< lowering.pointee.boundaries.count {
-            let boundary = lowering.pointee.boundaries.base[index]
-            let delta = Int64(bitPattern: boundary.pc &- pc)
-            guard Int64(Int32(truncatingIfNeeded: delta)) == delta else {
-                table.pointee.boundaries.count = firstBoundary
-                return nil
-            }
-            _ = table.pointee.boundaries.append(BoundaryRecord(offset: boundary.offset, pcDelta: Int32(truncatingIfNeeded: delta)))
-        }
+        let kept = UnsafeBufferPointer(start: lowering.pointee.boundaries.base, count: lowering.pointee.boundaries.count)
+        guard let boundaries = table.pointee.keep(kept, of: pc) else { return nil }
         let ranges = translator.ranges
         let isSimple = ranges.count == 1
         var record = BlockRecord(pc: pc, context: context, hostStart: UInt32(cursor), hostEnd: UInt32(end),
-                                 firstBoundary: UInt32(firstBoundary), boundaryCount: UInt32(lowering.pointee.boundaries.count),
-                                 guestLength: isSimple ? UInt32(truncatingIfNeeded: ranges[0].length) : 0, incoming: -1, isAlive: true)
+                                 guestLength: isSimple ? UInt32(truncatingIfNeeded: ranges[0].length) : 0, boundaries: boundaries)
         if let page {
             record.page = page.number
             record.identity = lowering.pointee.firstCheck?.identity ?? 0
             record.secondPage = next?.number ?? 0
             record.secondIdentity = lowering.pointee.secondCheck?.identity ?? 0
-            record.skip = next == nil ? UInt32(Lowering.fetchCheckBytes) : 0
+            record.skip = next == nil ? UInt8(Lowering.fetchCheckBytes) : 0
         }
         _ = table.pointee.blocks.append(record)
         for index in 0 ..< lowering.pointee.links.count {
             let link = lowering.pointee.links.base[index]
-            _ = table.pointee.links.append(LinkRecord(target: link.target, context: context, field: UInt32(link.field - base),
-                                                      stub: UInt32(link.stub - base), block: -1, nextIncoming: -1,
-                                                      page: link.isReturn || next != nil ? ~0 : page?.number ?? ~0, virtual: pc))
+            _ = table.pointee.links.append(LinkRecord(target: link.target, field: UInt32(link.field - base), stub: UInt32(link.stub - base),
+                                                      source: Int32(truncatingIfNeeded: number), isOnPage: page != nil && next == nil && !link.isReturn))
         }
         if lowering.pointee.site.link >= 0, let field = lowering.pointee.site.field, let probe = lowering.pointee.site.probe {
             (mapping.writable + key).storeBytes(of: Lowering.noTarget, as: UInt64.self)
@@ -475,9 +465,9 @@ public final class X64Engine: Engine, @unchecked Sendable {
     func patch(_ link: Int, to block: Int) {
         let record = table.pointee.links.base + link
         guard record.pointee.block < 0 else { return }
-        let target = table.pointee.blocks.base[block]
-        let isNear = target.page == record.pointee.page && (record.pointee.virtual ^ record.pointee.target) &>> RAMBlock.pageBits == 0
-        setField(record.pointee.field, to: target.hostStart &+ (isNear ? target.skip : 0))
+        let target = table.pointee.blocks.base[block], source = table.pointee.blocks.base[Int(record.pointee.source)]
+        let isNear = record.pointee.isOnPage && target.page == source.page && (source.pc ^ record.pointee.target) &>> RAMBlock.pageBits == 0
+        setField(record.pointee.field, to: target.hostStart &+ (isNear ? UInt32(target.skip) : 0))
         record.pointee.block = Int32(truncatingIfNeeded: block)
         record.pointee.nextIncoming = table.pointee.blocks.base[block].incoming
         table.pointee.blocks.base[block].incoming = Int32(truncatingIfNeeded: link)

@@ -66,11 +66,14 @@ private final class Copying: Sendable {
     let pieceSize: UInt64
     let compressor: (any CompressingImage)?
     let state = Locked(State())
-    let order = Turnstile()
+    let threads: Int
+    let order: Turnstile
     let reporting = Locked(0.0)
 
     init(_ work: Conversion) throws(BlockError) {
         self.work = work
+        threads = max(1, min(work.threads, 64))
+        order = Turnstile(places: threads)
         var parts: [(UInt64, UInt64, Node)] = []
         var end: UInt64 = 0
         for node in work.sources {
@@ -97,7 +100,7 @@ private final class Copying: Sendable {
         // What waits for its turn leaves the processor's caches meanwhile: a plain file is written in any order (twice as fast
         // where the source is compressed).
         let ordered = !work.anyOrder && work.target.image != nil && work.target.driver != "raw"
-        Workers.run(max(1, min(work.threads, 64))) { [self] in
+        Workers.run(threads) { [self] in
             do throws(BlockError) {
                 let buffer = try OwnedBuffer(Int(pieceSize))
                 while let piece = try nextPiece() {

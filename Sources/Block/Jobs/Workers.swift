@@ -28,30 +28,36 @@ public enum Workers {
     }
 }
 
-/// Lets numbered pieces of work pass in the order of their numbers.
+/// Lets numbered pieces of work pass in the order of their numbers. At most `places` of them are under way at once.
 /// Invariant: `next` is only touched between lock and unlock of `mutex`.
 final class Turnstile: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let passed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// Who waits for number n waits here at n modulo `places`: each turn wakes one thread, not all.
+    private let turns: UnsafeMutablePointer<pthread_cond_t>
+    private let places: Int
     private var next = 0
 
-    init() {
+    init(places: Int) {
         mutex.initialize(to: pthread_mutex_t())
-        passed.initialize(to: pthread_cond_t())
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(passed, nil)
+        self.places = max(1, places)
+        turns = .allocate(capacity: self.places)
+        turns.initialize(repeating: pthread_cond_t(), count: self.places)
+        for place in 0..<self.places { pthread_cond_init(turns + place, nil) }
     }
     deinit {
         pthread_mutex_destroy(mutex)
-        pthread_cond_destroy(passed)
+        for place in 0..<places { pthread_cond_destroy(turns + place) }
         mutex.deallocate()
-        passed.deallocate()
+        turns.deallocate()
     }
+
+    private func turn(_ number: Int) -> UnsafeMutablePointer<pthread_cond_t> { turns + number % places }
 
     /// Waits until all smaller numbers have passed.
     func wait(_ number: Int) {
         pthread_mutex_lock(mutex)
-        while next < number { pthread_cond_wait(passed, mutex) }
+        while next < number { pthread_cond_wait(turn(number), mutex) }
         pthread_mutex_unlock(mutex)
     }
 
@@ -59,7 +65,7 @@ final class Turnstile: @unchecked Sendable {
     func pass() {
         pthread_mutex_lock(mutex)
         next += 1
-        pthread_cond_broadcast(passed)
+        pthread_cond_signal(turn(next))
         pthread_mutex_unlock(mutex)
     }
 }

@@ -68,15 +68,15 @@ enum FaultRecovery {
             let table = halves + half
             guard let block = BlockTable.block(containing: offset, table.pointee.blocks.base, table.pointee.blocks.count) else { continue }
             let inside = offset &- block.pointee.hostStart
-            let boundaries = table.pointee.boundaries.base + Int(block.pointee.firstBoundary)
-            var low = 0, high = Int(block.pointee.boundaryCount)
+            let boundaries = block.pointee.boundaries, words = table.pointee.boundaryWords.base
+            var low = 0, high = Int(boundaries.count)
             while low < high {
                 let middle = (low &+ high) &>> 1
-                if boundaries[middle].offset <= inside { low = middle &+ 1 } else { high = middle }
+                if boundaries.offset(middle, words) <= inside { low = middle &+ 1 } else { high = middle }
             }
             guard low > 0 else { return nil }
-            let found = boundaries[low &- 1]
-            return (block.pointee.pc &+ UInt64(bitPattern: Int64(found.pcDelta)), found.offset == inside)
+            let guestPC = block.pointee.pc &+ UInt64(bitPattern: boundaries.pcDelta(low &- 1, words))
+            return (guestPC, boundaries.offset(low &- 1, words) == inside)
         }
         return nil
     }
