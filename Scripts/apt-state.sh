@@ -3,7 +3,7 @@
 #
 #   apt_state SUITE ARCH            makes the state, prints the path of its configuration
 #   apt_closure SUITE ARCH PKG…     downloads packages with all they depend on, prints their .deb paths
-#   apt_source SUITE PKG            unpacks a source package in the current folder
+#   apt_source SUITE [OPTION] PKG   unpacks a source package in the current folder (with --tar-only: fetches its upstream archives)
 #   unpack_packages DIR DEB…        unpacks them into one tree; runs no package script
 #
 # The mirror is the one this machine's apt already uses for its own release ($APUS_MIRROR overrides it).
@@ -76,7 +76,7 @@ apt_closure() {
 }
 
 apt_source() {
-    local suite=$1 package=$2 state=$APUS_CACHE/apt/$1-source mirror
+    local suite=$1 state=$APUS_CACHE/apt/$1-source mirror; shift
     mirror=$(debian_mirror) || return 1
     if [ "$(cat "$state/mirror" 2>/dev/null)" != "$mirror" ]; then
         apt_state "$suite" amd64 > /dev/null || return 1
@@ -88,10 +88,10 @@ apt_source() {
         APT_CONFIG=$state/apt.conf apt-get -qq update >&2 || { rm -rf "$state"; die "apt-get update failed for the sources of $suite"; }
         echo "$mirror" > "$state/mirror"
     fi
-    APT_CONFIG=$state/apt.conf apt-get -qq source "$package" > "$state/log/source" 2>&1 && return
+    APT_CONFIG=$state/apt.conf apt-get -qq source "$@" > "$state/log/source" 2>&1 && return
     # As above: an index older than the mirror.
     APT_CONFIG=$state/apt.conf apt-get -qq update >&2
-    APT_CONFIG=$state/apt.conf apt-get -qq source "$package" > "$state/log/source" 2>&1 || { cat "$state/log/source" >&2; return 1; }
+    APT_CONFIG=$state/apt.conf apt-get -qq source "$@" > "$state/log/source" 2>&1 || { cat "$state/log/source" >&2; return 1; }
 }
 
 unpack_packages() {
