@@ -16,9 +16,11 @@ step() {    # step NAME COMMAND…
 [ -e /etc/apt/sources.list.d/sources.list ] || sed 's/^deb /deb-src /' /etc/apt/sources.list > /etc/apt/sources.list.d/sources.list
 step update apt-get update || exit 1
 step install apt-get install -y --no-install-recommends build-essential || exit 1
+# The source as its author published it: not every mirror has Debian's changes.
+unpack() { apt-get source --only-source --tar-only "$1" && mkdir -p "$1" && tar xf "$1"_*.orig.tar.[gx]z -C "$1" --strip-components=1; }
 for package; do
-    step $package-source apt-get source --only-source $package || continue
-    cd $package-[0-9]*/ || exit 1
+    step $package-source unpack $package || continue
+    cd $package || exit 1
     export FORCE_UNSAFE_CONFIGURE=1
     step ../$package-configure ./configure --disable-nls --without-bash-malloc
     step ../$package-make make -j2

@@ -17,6 +17,7 @@ for source in "$here"/*.c "$here"/*.cpp; do
     (cd "$here" && $compiler -g -O0 -static -pthread -o "$work/$name" "$(basename "$source")") || exit 1
 done
 (cd "$here" && riscv64-linux-gnu-gcc -march=rv64gcv -nostdlib -static -g -o "$work/vectors" vectors.s) || exit 1
+narrow=$("$SCRIPTS/fetch-riscv32.sh") && (cd "$here" && "$narrow" -g -O0 -o "$work/joined32" joined.c) || exit 1
 passed=0 failed=0
 ok() { passed=$((passed + 1)); printf '%-44s ok\n' "$1"; }
 bad() { failed=$((failed + 1)); printf '%-44s FAILED  %s\n' "$1" "${2-}"; }

@@ -23,6 +23,8 @@ extension GuestDebugger {
     /// Reports the watchpoint that the thread's last instruction touched. - Returns: whether there was one.
     func reportWatchHit(_ thread: GuestThread) -> Bool {
         guard let (watch, address) = tools.watches.takeHit(of: thread.vcpu) else { return false }
+        // A system call of another thread, which this stop interrupts, has not written it.
+        rememberWatchedMemory()
         report(.watchpoint(Self.kind(of: watch), address: address), thread)
         return true
     }
