@@ -15,7 +15,7 @@ step() {    # step NAME COMMAND…
 }
 [ -e /etc/apt/sources.list.d/sources.list ] || sed 's/^deb /deb-src /' /etc/apt/sources.list > /etc/apt/sources.list.d/sources.list
 step update apt-get update || exit 1
-step install apt-get install -y --no-install-recommends build-essential autotools-dev || exit 1
+step install apt-get install -y --no-install-recommends build-essential autotools-dev libncurses-dev || exit 1
 # The source as its author published it: not every mirror has Debian's changes.
 unpack() { apt-get source --only-source --tar-only "$1" && mkdir -p "$1" && tar xf "$1"_*.orig.tar.[gx]z -C "$1" --strip-components=1; }
 for package; do

@@ -27,7 +27,7 @@ public final class Process: Sendable {
 
     init(options: UserOptions, abi: any GuestABI, engine: any Engine, memory: GuestMemory, signals: SignalTable,
          threads: ThreadTable, paths: PathTranslation, image: ProgramImage, debugger: GuestDebugger? = nil,
-         tools: ProgramTools? = nil) {
+         tools: ProgramTools? = nil, systemCalls: SystemCallDispatcher? = nil) {
         self.tools = tools
         self.debugger = debugger
         self.options = options
@@ -38,6 +38,6 @@ public final class Process: Sendable {
         self.threads = threads
         self.paths = paths
         self.image = image
-        systemCalls = SystemCallDispatcher(abi: abi, options: options)
+        self.systemCalls = systemCalls ?? SystemCallDispatcher(abi: abi, options: options)
     }
 }

@@ -4,6 +4,7 @@
 // is left to the host kernel. All that can be refused is refused before the image is lost, with the kernel's errno.
 // Where Apus was itself started by the kernel for a guest program (binfmt_misc), the kernel starts the next one too: so
 // set-user-ID bits count if its entry says so. Otherwise they do not: the host kernel sees only Apus.
+// A vfork child only prepares the call: it is made when its frames are gone (VforkEnding).
 // Left out: ETXTBSY.
 
 import CHost
@@ -26,6 +27,14 @@ struct ExecutionRequest {
 /// release anything, can leave it to its parent.
 final class ExecutionBuffers: @unchecked Sendable {
     private var blocks: (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?) = (nil, nil)
+    private var path: UnsafeMutablePointer<CChar>?
+
+    /// What `execve` takes.
+    var pointers: (path: UnsafeMutablePointer<CChar>?, line: UnsafeMutableRawPointer?, variables: UnsafeMutableRawPointer?) {
+        (path, blocks.0, blocks.1)
+    }
+
+    func keep(path text: [CChar]) { path = strdup(text) }
 
     /// A null-terminated vector of `strings`, valid until `free`.
     func vector(_ strings: [[CChar]], second: Bool) -> UnsafeMutableRawPointer {
@@ -48,7 +57,9 @@ final class ExecutionBuffers: @unchecked Sendable {
     func free() {
         blocks.0?.deallocate()
         blocks.1?.deallocate()
+        Glibc.free(path)
         blocks = (nil, nil)
+        path = nil
     }
 }
 
@@ -67,8 +78,8 @@ struct Execution {
         self.request = request
     }
 
-    /// Runs the program; returns only if that fails.
-    func run() -> Errno {
+    /// Runs the program; returns only if that fails, or in a vfork child that is to run it.
+    func run() -> SystemCallResult {
         do {
             var arguments = request.arguments
             // As Linux since 5.18: argc is never 0.
@@ -94,16 +105,16 @@ struct Execution {
                 guard isGuestProgram(file) else { return execute(host, arguments, request.environment) }
                 try check(file)
                 // Started by the kernel, as we were, it gets what only the kernel can give: rights by set-ID bits.
-                if process.options.isStartedByKernel, process.debugger?.inheritance() == nil {
-                    let failure = execute(host, arguments, request.environment)
+                if process.options.isStartedByKernel, process.debugger?.inheritance() == nil, !thread.isRefusedByKernel {
+                    let result = execute(host, arguments, request.environment)
                     // The entry may be gone by now.
-                    if failure.code != ENOEXEC { return failure }
+                    guard case .value(let failure) = result, failure == -Int64(ENOEXEC) else { return result }
                 }
                 return executeGuest(host, arguments)
             }
-            return Errno(ELOOP)
+            return .error(ELOOP)
         } catch {
-            return error
+            return .error(error.code)
         }
     }
 
@@ -191,7 +202,7 @@ struct Execution {
     // MARK: Host calls
 
     /// Runs Apus on the guest program at host path `program`.
-    private func executeGuest(_ program: [CChar], _ arguments: [[CChar]]) -> Errno {
+    private func executeGuest(_ program: [CChar], _ arguments: [[CChar]]) -> SystemCallResult {
         var line = ["apus", "exec"] + process.options.passedOn
         // A debugger's session goes on in the new program.
         let session = process.debugger?.inheritance()
@@ -227,10 +238,15 @@ struct Execution {
         }
     }
 
-    private func execute(_ path: [CChar], _ arguments: [[CChar]], _ environment: [[CChar]]) -> Errno {
+    private func execute(_ path: [CChar], _ arguments: [[CChar]], _ environment: [[CChar]]) -> SystemCallResult {
         let buffers = thread.executionBuffers
         let line = buffers.vector(arguments, second: false)
         let variables = buffers.vector(VirtualLimits.handedDown(environment), second: true)
+        if thread.isVforkChild {
+            buffers.keep(path: path)
+            thread.ending = .execution(mask: thread.signalMask)
+            return .threadExit
+        }
         process.signals.prepareExecution()
         process.tools?.finish()
         // The whole mask, the synchronous signals too, is what the new program inherits.
@@ -241,6 +257,6 @@ struct Execution {
         process.tools?.goOn()
         buffers.free()
         thread.applyMask()
-        return Errno(Int32(truncatingIfNeeded: -result))
+        return .value(Int64(result))
     }
 }

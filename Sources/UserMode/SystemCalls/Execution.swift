@@ -37,7 +37,7 @@ enum ExecutionCalls {
             let request = ExecutionRequest(
                 directory: directory, path: try string(call, path, limit: Int(PATH_MAX), tooLong: ENAMETOOLONG),
                 arguments: try vector(call, arguments), environment: try vector(call, environment), flags: flags)
-            return .error(Execution(call, request).run().code)
+            return Execution(call, request).run()
         } catch {
             return .error(error.code)
         }
@@ -79,6 +79,10 @@ enum ExecutionCalls {
 
     static func exitGroup(_ call: SystemCall) -> SystemCallResult {
         call.process.tools?.finish()
+        if call.thread.isVforkChild {
+            call.thread.ending = .exit(call: SYS_exit_group, status: call.int(0))
+            return .threadExit
+        }
         directCall(SYS_exit_group, call.int(0))
         return .threadExit
     }

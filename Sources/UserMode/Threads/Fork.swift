@@ -122,15 +122,59 @@ private final class VforkStart {
         directCall(SYS_futex, announcement, FutexOperation.wakePrivate, 1)
     }
 
-    /// The life of the child; all signals are blocked at first.
-    func run() {
+    /// The child's first steps; all signals are blocked.
+    func begin() {
         thread.enter()
         thread.process.threads.insert(thread)
         if request.has(CloneFlags.clearSignalHandlers) { thread.process.signals.clearHandlers() }
         announce(thread.tid)
-        RunLoop.run(thread)
-        directCall(SYS_exit_group, 127)
     }
+
+    /// The child's life until it is to leave.
+    func live() -> VforkEnding {
+        while true {
+            RunLoop.run(thread)
+            GuestThread.blockAll()
+            let ending = thread.ending ?? .exit(call: SYS_exit_group, status: 127)
+            thread.ending = nil
+            if case .execution = ending {
+                if thread.inbox.isOccupied {
+                    // Delivered first, or it would be lost.
+                    thread.executionBuffers.free()
+                    beginAgain()
+                    continue
+                }
+                thread.process.signals.prepareExecution()
+            }
+            // The table and the thread hold each other.
+            thread.process.threads.remove(thread)
+            return ending
+        }
+    }
+
+    /// - Parameter result: what the host's execve returned.
+    func executionFailed(_ result: Int) {
+        thread.process.threads.insert(thread)
+        thread.process.signals.executionFailed()
+        thread.executionBuffers.free()
+        // The kernel's entry for programs of this guest may be gone by now: then Apus runs them itself.
+        thread.isRefusedByKernel = result == -Int(ENOEXEC) && thread.process.options.isStartedByKernel && !thread.isRefusedByKernel
+        if thread.isRefusedByKernel { beginAgain() } else { SignalDelivery.finish(.value(Int64(result)), thread) }
+        thread.applyMask()
+    }
+
+    private func beginAgain() {
+        thread.callNotEntered = true
+        SignalDelivery.finish(.restart, thread)
+    }
+}
+
+/// How a vfork child leaves. It does so when its frames are gone, as what they hold would stay in its parent's memory.
+enum VforkEnding {
+    /// By `exit` or `exit_group`.
+    case exit(call: Int32, status: Int32)
+    /// By the program in the thread's `executionBuffers`, under this signal mask.
+    case execution(mask: UInt64)
 }
 
 enum Vfork {
@@ -174,6 +218,8 @@ enum Vfork {
         let error = apus_thread_start({ argument in
             guard let argument else { return nil }
             let start = Unmanaged<VforkStart>.fromOpaque(argument).takeRetainedValue()
+            // The child uses this thread's alternate stack.
+            HostFaults.prepareThread()
             let result = start.runInChild(Vfork.hostStackSize)
             // There never was a child: else it told its id itself, and who waited for that has gone on.
             if result < 0 { start.announce(Int32(truncatingIfNeeded: result)) }
@@ -197,7 +243,7 @@ enum Vfork {
         let vcpu = process.engine.makeVCPU()
         vcpu.copyGuestState(from: parent.vcpu)
         process.abi.startChild(vcpu, stack: request.stack, tls: request.newTLS)
-        let child = GuestThread(process: childProcess, vcpu: vcpu, signalMask: parent.signalMask)
+        let child = GuestThread(process: childProcess, vcpu: vcpu, signalMask: parent.signalMask, isVforkChild: true)
         child.alternateStack = parent.alternateStack
         return VforkStart(thread: child, request: request)
     }
@@ -219,7 +265,22 @@ extension VforkStart {
         let pid = withExtendedLifetime(self) {
             apus_vfork(flags | CloneFlags.vfork, stack + hostStackSize, { argument in
                 guard let argument else { return }
-                Unmanaged<VforkStart>.fromOpaque(argument).takeUnretainedValue().run()
+                // Nothing is retained across what does not return.
+                let start = Unmanaged<VforkStart>.fromOpaque(argument)
+                start.takeUnretainedValue().begin()
+                while true {
+                    switch start.takeUnretainedValue().live() {
+                    case .exit(let call, let status):
+                        directCall(call, status)
+                    case .execution(let mask):
+                        let (path, line, variables) = start.takeUnretainedValue().thread.executionBuffers.pointers
+                        // The whole mask, the synchronous signals too, is what the new program inherits.
+                        apus_signal_mask(2, mask, nil)
+                        let result = directCall(SYS_execve, path, line, variables)
+                        GuestThread.blockAll()
+                        start.takeUnretainedValue().executionFailed(Int(result))
+                    }
+                }
             }, Unmanaged.passUnretained(self).toOpaque(),
             pointer(request.has(CloneFlags.pidfd) ? request.pidfd : request.parentTID), pointer(request.childTID))
         }
@@ -232,6 +293,6 @@ extension Process {
     /// A process that shares everything but signal dispositions and threads: a vfork child.
     func sharingMemory(signals: SignalTable) -> Process {
         Process(options: options, abi: abi, engine: engine, memory: memory, signals: signals, threads: ThreadTable(),
-                paths: paths, image: image)
+                paths: paths, image: image, systemCalls: systemCalls)
     }
 }

@@ -45,13 +45,20 @@ final class GuestThread: @unchecked Sendable {
     var callNotEntered = false
     /// Memory that an exec under way uses; a vfork child leaves it to its parent to free.
     let executionBuffers = ExecutionBuffers()
+    /// Whether it is a vfork child, which lives on its parent's thread-local storage and alternate signal stack.
+    let isVforkChild: Bool
+    /// How a vfork child leaves when its run loop returns.
+    var ending: VforkEnding?
+    /// Whether the kernel has just said that it does not run programs of this guest by itself.
+    var isRefusedByKernel = false
     /// How the last system call wants to be finished after signals have been delivered.
     var interruption: Interruption?
 
     enum Interruption { case restart, interrupted }
 
     /// A thread that begins with the mask `signalMask` on the host thread that calls `enter`.
-    init(process: Process, vcpu: VCPU, signalMask: UInt64) {
+    init(process: Process, vcpu: VCPU, signalMask: UInt64, isVforkChild: Bool = false) {
+        self.isVforkChild = isVforkChild
         self.process = process
         self.vcpu = vcpu
         self.signalMask = signalMask & ~SignalNumber.uncatchable

@@ -102,6 +102,6 @@ extension GuestThread {
         }
         process.threads.remove(self)
         process.debugger?.forget(self)
-        HostFaults.releaseThread()
+        if !isVforkChild { HostFaults.releaseThread() }
     }
 }
