@@ -1,6 +1,6 @@
 #!/bin/bash
 # test.sh   all tests, on a machine that has nothing but the Swift toolchain; ends with 'N passed, N failed'.
-#   APUS_FULL=1   also the slow end-to-end cases and the thousand stress runs (about an hour and a half)
+#   APUS_FULL=1   also the slow end-to-end cases and the thousand stress runs (some hours)
 set -uo pipefail
 . "$(dirname "$(readlink -f "$0")")/cache.sh"
 cd "$REPO"
@@ -99,6 +99,8 @@ part "programs about the processor" Tests/Processor/run.sh
 if [ -n "${APUS_FULL:-}" ]; then
     part "guestfish on a disk that Apus serves" Tests/NBD/guestfish.sh
     part "run-time systems and compilers, fifty runs of each" Tests/Managed/run.sh 50
+    part "Node.js's own tests" Tests/Managed/node-suite.sh --every 6
+    part "stressors of stress-ng as natively" Tests/StressNG/run.sh
 fi
 
 wait

@@ -1,5 +1,6 @@
 # npm: a package is made, packed, installed from its folder and from the archive, and its tests are run by node --test.
 # tree: managed
+# slow
 # seconds: 240
 export npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false npm_config_cache=$PWD/cache npm_config_loglevel=error
 mkdir pure pure/lib app; cd pure
