@@ -27,8 +27,10 @@ for package; do
     step ../$package-configure ./configure --disable-nls --without-bash-malloc
     step ../$package-make make -j2
     case $package in
-    # One test prints what differs from what is expected, or nothing but its name.
-    bash) sed -i 's/^[^#]*run-\(jobs\|read\|trap\)/#&/' tests/run-all 2> /dev/null
+    # One test prints what differs from what is expected, or nothing but its name. Left out: read races timeouts of 10 microseconds;
+    # intl passes an unsigned long to a function without a prototype that takes an unsigned int, which riscv64's calling
+    # convention sees otherwise than amd64's.
+    bash) rm -f tests/run-read tests/run-intl
           step ../$package-check make tests
           echo "result: $package $(grep -c '^run-' ../$package-check.log) tests, $(grep -cE '^[<>] ' ../$package-check.log) lines differ";;
     *)    step ../$package-check make check
