@@ -90,6 +90,11 @@ public final class WatchTable: TranslationHook {
         Self.state.withLock { $0.hits.removeValue(forKey: UInt(bitPattern: vcpu.state)) }
     }
 
+    public func hasHit(of vcpu: VCPU) -> Bool { Self.state.withLock { $0.hits[UInt(bitPattern: vcpu.state)] != nil } }
+
+    /// Whether a vCPU has found `watch` and that was not taken yet.
+    public func isHit(_ watch: Watch) -> Bool { Self.state.withLock { $0.hits.values.contains { $0.0 == watch } } }
+
     /// Brackets a fork.
     public static func willFork() { state.lock() }
     public static func didFork() { state.unlock() }

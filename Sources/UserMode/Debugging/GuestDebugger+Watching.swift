@@ -22,9 +22,10 @@ extension GuestDebugger {
 
     /// Reports the watchpoint that the thread's last instruction touched. - Returns: whether there was one.
     func reportWatchHit(_ thread: GuestThread) -> Bool {
-        guard let (watch, address) = tools.watches.takeHit(of: thread.vcpu) else { return false }
-        // A system call of another thread, which this stop interrupts, has not written it.
+        guard tools.watches.hasHit(of: thread.vcpu) else { return false }
+        // A system call of another thread, which this stop interrupts, has not written it: it finds the hit, or what is remembered.
         rememberWatchedMemory()
+        guard let (watch, address) = tools.watches.takeHit(of: thread.vcpu) else { return false }
         report(.watchpoint(Self.kind(of: watch), address: address), thread)
         return true
     }
@@ -37,7 +38,7 @@ extension GuestDebugger {
     func rememberWatchedMemory() { _ = changedWatch() }
 
     func checkWatchedMemory(_ thread: GuestThread) {
-        guard let watch = changedWatch() else { return }
+        guard let watch = changedWatch(), !tools.watches.isHit(watch) else { return }
         report(.watchpoint(Self.kind(of: watch), address: watch.start), thread)
     }
 

@@ -58,12 +58,12 @@ int main(void) {
     printf("%s %s\n", kilobytes("VmSize:") - size < 2048 ? "no room is lost" : "room is lost", kilobytes("VmRSS:") - resident < 4096 ? "no memory is lost" : "memory is lost");
     for (int i = 0; i < 400; i++) {
         // Stacks of threads are kept for the next ones at first.
-        if (i == 100) size = kilobytes("VmSize:");
+        if (i == 100) resident = kilobytes("VmRSS:");
         int status = -1; pid_t pid = clone(beside, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
         waitpid(pid, &status, 0);
         if (status != 7 << 8) { printf("beside: %x\n", status); break; }
     }
-    printf("%s\n", kilobytes("VmSize:") - size < 16384 ? "no room is lost" : "room is lost");
+    printf("%s\n", kilobytes("VmRSS:") - resident < 4096 ? "no memory is lost" : "memory is lost");
     raise(SIGALRM);
     printf("%d children, %d alarms\n", shared, alarms);
     return 0;
