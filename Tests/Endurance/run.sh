@@ -6,9 +6,9 @@
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../../Scripts/cache.sh"
-if [ -z "${kit:-}" ]; then  # what comes over the network, before there is none
+if [ -z "${APUS_IN_NAMESPACE:-}" ]; then  # what comes over the network, before there is none
     "$SCRIPTS/install-packages.sh" load && kit=$("$SCRIPTS/fetch-machine-kit.sh") && root=$("$SCRIPTS/fetch-root.sh" riscv64 load) || exit 1
-    export kit root; exec unshare -n "$0" "$@"
+    export APUS_IN_NAMESPACE=1 kit root; exec unshare -n "$0" "$@"
 fi
 seconds=${1:-600}
 executable=${APUS:-$REPO/.build/release/apus}

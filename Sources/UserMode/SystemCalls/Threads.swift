@@ -102,11 +102,11 @@ enum ThreadCalls {
         let thread = call.thread
         if call.process.threads.count == 1 { call.process.tools?.finish() }
         thread.end()
-        // The first thread of a process has no caller to return to; its exit code may become the process's.
         if thread.isVforkChild {
             thread.ending = .exit(call: SYS_exit, status: call.int(0))
             return .threadExit
         }
+        // The first thread of a process has no caller to return to; its exit code may become the process's.
         if thread.tid == getpid() || call.process.threads.count == 0 { directCall(SYS_exit, call.int(0)) }
         return .threadExit
     }
